@@ -81,5 +81,5 @@ class Feed(ABC):
     def __iter__(self) -> Iterator[type_transactions]:
         """Yield the seed, then the file, as arrays of ``TRANSACTION``."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  # most feeds hold nothing between batches
         """Let go of the file; safe to call at any time and twice."""
