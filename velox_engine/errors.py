@@ -37,7 +37,7 @@ class BundleError(VeloxError):
 class OrderBookError(VeloxError):
     """A book cannot do what was asked: an unknown symbol, a quantity that would overflow.
 
-    Attributes: ``problem`` (in words), ``symbol``, ``side``, ``price``, ``quantity`` (``None`` where they do not apply).
+    Attributes: ``problem`` (in words), ``symbol``, ``side``, ``price``, ``quantity`` (``None`` where not known).
     """
 
     def __init__(
@@ -94,9 +94,7 @@ class FeedError(VeloxError):
     bytes) or ``line`` (1-based); ``None`` where they do not apply.
     """
 
-    def __init__(
-        self, file: str | Path, problem: str, *, byte: int | None = None, line: int | None = None
-    ) -> None:
+    def __init__(self, file: str | Path, problem: str, *, byte: int | None = None, line: int | None = None) -> None:
         place = f", line {line}" if line is not None else f", byte {byte}" if byte is not None else ""
         super().__init__(f"{file}{place}: {problem}")
         self.file = file

@@ -26,9 +26,7 @@ from numba.core import caching
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ENGINE: Final = Path(__file__).parent
-_KEEP_OLD: Final = (
-    3  # cache directories of other versions that are left alone: two checkouts should not fight
-)
+_KEEP_OLD: Final = 3  # cache directories of other versions that are left alone: two checkouts should not fight
 _dispatchers: list[Any] = []
 
 

@@ -59,7 +59,7 @@ offset    field        type meaning
 
 INT64_MAX: Final = 2**63 - 1
 
-type_transactions = NDArray[np.void]
+Transactions = NDArray[np.void]
 """An array of ``TRANSACTION`` records."""
 
 
@@ -211,7 +211,7 @@ class Transaction:
         object.__setattr__(self, "action", Action(action))
 
 
-def as_records(transactions: Iterable[Transaction]) -> type_transactions:
+def as_records(transactions: Iterable[Transaction]) -> Transactions:
     """Put transactions into an array of ``TRANSACTION``, shape (n,); ``sequence`` and ``due_ticks`` stay 0."""
     given = list(transactions)
     records = np.zeros(len(given), TRANSACTION)
@@ -239,9 +239,7 @@ class Bundle:
             raise BundleError(len(self.transactions), self.limit)
 
     @classmethod
-    def with_transactions(
-        cls, transactions: Iterable[Transaction], limit: int = DEFAULT_BUNDLE_SIZE
-    ) -> Bundle:
+    def with_transactions(cls, transactions: Iterable[Transaction], limit: int = DEFAULT_BUNDLE_SIZE) -> Bundle:
         """Make a bundle of these; raises `BundleError` when they are more than ``limit``."""
         return cls(tuple(transactions), limit)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
 
-from velox_engine.records import Instrument, type_transactions
+from velox_engine.records import Instrument, Transactions
 
 DEFAULT_BATCH_SIZE: Final = 4096
 
@@ -78,7 +78,7 @@ class Feed(ABC):
         self.oddities = Oddities()
 
     @abstractmethod
-    def __iter__(self) -> Iterator[type_transactions]:
+    def __iter__(self) -> Iterator[Transactions]:
         """Yield the seed, then the file, as arrays of ``TRANSACTION``."""
 
     def close(self) -> None:  # noqa: B027  # most feeds hold nothing between batches
