@@ -23,6 +23,8 @@ import numba
 import platformdirs
 from numba.core import caching
 
+from velox_engine.lockfree.counter import has_invariant_counter
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ENGINE: Final = Path(__file__).parent
@@ -43,6 +45,7 @@ def source_key() -> str:
     for name in ("NUMBA_OPT", "NUMBA_BOUNDSCHECK", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE"):
         digest.update(os.environ.get(name, "").encode())
     digest.update(f"{sys.implementation.cache_tag} {platform.machine()} {sys.platform}".encode())
+    digest.update(f"counter {has_invariant_counter()}".encode())  # the clock that is compiled in depends on it
     return digest.hexdigest()[:16]
 
 
@@ -102,7 +105,7 @@ def compiled(function: F) -> F:
     finally:
         numba.config.CACHE_DIR = before
     _dispatchers.append(dispatcher)
-    return dispatcher  # type: ignore[no-any-return]
+    return dispatcher
 
 
 def compile_for(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:

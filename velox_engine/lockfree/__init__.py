@@ -1,0 +1,1 @@
+"""The primitives that two threads meet in: each alone in a file, each alone tested."""
