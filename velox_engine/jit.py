@@ -17,9 +17,10 @@ from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import numba
+import numpy as np
 import platformdirs
 from numba.core import caching
 
@@ -30,6 +31,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _ENGINE: Final = Path(__file__).parent
 _KEEP_OLD: Final = 3  # cache directories of other versions that are left alone: two checkouts should not fight
 _dispatchers: list[Any] = []
+
+int64 = cast("Callable[[Any], int]", np.int64)
+"""``numpy.int64`` for compiled code, where it *is* an ``int``: signed arithmetic stays signed."""
 
 
 @cache

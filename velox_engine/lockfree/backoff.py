@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numba import types
 
-from velox_engine.jit import compiled
+from velox_engine.jit import compiled, int64
 from velox_engine.lockfree.atomics import Words, pause
 from velox_engine.lockfree.clock import ticks
 from velox_engine.lockfree.memory import aligned_words
@@ -80,7 +80,7 @@ def _sleep(backoff: Backoff, now: int, ns: int) -> None:
     slept = ticks() - now
     words[SLEEPS] += 1
     words[SLEPT_TICKS] += slept
-    over = min(max(np.int64(slept * backoff.ns_per_tick[0]) - ns, 0), _MOST_OVERSLEEP_NS)
+    over = min(max(int64(slept * backoff.ns_per_tick[0]) - ns, 0), _MOST_OVERSLEEP_NS)
     words[_OVERSLEEP_NS] += (over - words[_OVERSLEEP_NS]) >> 4
 
 
@@ -94,7 +94,7 @@ def backoff_idle(backoff: Backoff, now: int, wake_ticks: int, spin_only: bool, r
     if words[IDLE_SINCE] == 0:
         words[IDLE_SINCE] = now
     if wake_ticks < NEVER and not resting:
-        left = np.int64((wake_ticks - now) * backoff.ns_per_tick[0])
+        left = int64((wake_ticks - now) * backoff.ns_per_tick[0])
         if left > 0:
             # less than a sleep's own lateness away: the shortest sleep there is; it costs latency, but saves the core
             _sleep(backoff, now, min(max(left - words[_OVERSLEEP_NS], 1_000), LONGEST_SLEEP_NS))
@@ -104,7 +104,7 @@ def backoff_idle(backoff: Backoff, now: int, wake_ticks: int, spin_only: bool, r
             pause()
         words[_PAUSES] *= 2
         return
-    idle_ns = np.int64((now - words[IDLE_SINCE]) * backoff.ns_per_tick[0])
+    idle_ns = int64((now - words[IDLE_SINCE]) * backoff.ns_per_tick[0])
     if idle_ns < YIELD_UNTIL_NS and not resting:
         words[YIELDS] += 1
         _sched_yield()

@@ -1,47 +1,21 @@
-"""A log-linear histogram: 32 steps an octave, so a bucket is at most 3.1 % wide and its middle at most 1.6 % off.
+"""Recording into a log-linear histogram: its one writer never waits, and a record is a handful of instructions.
 
-The layout of G. Tene's HdrHistogram with 5 significant bits. Values are ``int64`` (the engine records nanoseconds);
-below 32 each has a bucket of its own, negative ones count as 0, and those from ``LIMIT`` on (73 minutes in ns) share
-the last bucket, while ``MAX`` stays exact. One thread records, without waiting; histograms with this layout merge by
-adding, except for least and largest.
-
-===== ==================================
-word  field
-===== ==================================
-0     count
-1     sum of all values
-2     least value, meaningful if count > 0
-3     largest value
-4 …   buckets
-===== ==================================
+The words and what they mean stand in `histogram_view`. The engine records nanoseconds. Negative values count as 0;
+values from ``LIMIT`` on (73 minutes in ns) share the last bucket, while the largest stays exact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
-import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
 from velox_engine.jit import compiled
 from velox_engine.lockfree.atomics import Words
-
-STEP_BITS: Final = 5
-TOP_BITS: Final = 42
-LIMIT: Final = 1 << TOP_BITS
-BUCKETS: Final = (1 << STEP_BITS) + (TOP_BITS - STEP_BITS) * (1 << STEP_BITS)
-
-COUNT: Final = 0
-SUM: Final = 1
-LEAST: Final = 2
-LARGEST: Final = 3
-FIRST_BUCKET: Final = 4
-LENGTH: Final = FIRST_BUCKET + BUCKETS
+from velox_engine.lockfree.histogram_view import COUNT, FIRST_BUCKET, LARGEST, LEAST, LIMIT, STEP_BITS, SUM
 
 _STEPS: Final = 1 << STEP_BITS
 
@@ -81,79 +55,3 @@ def histogram_record(words: Words, at: int, value: int, times: int) -> None:
     words[at + COUNT] += times
     words[at + SUM] += value * times
     words[at + FIRST_BUCKET + bucket_of(value)] += times
-
-
-def _bucket_floors() -> NDArray[np.int64]:
-    """Return the least value of each bucket, and ``LIMIT`` behind the last; int64, shape (BUCKETS + 1,)."""
-    floors = np.empty(BUCKETS + 1, np.int64)
-    floors[:_STEPS] = np.arange(_STEPS)
-    bucket = np.arange(_STEPS, BUCKETS)
-    shift = (bucket >> STEP_BITS) - 1
-    floors[_STEPS:BUCKETS] = (_STEPS + (bucket & (_STEPS - 1))) << shift
-    floors[BUCKETS] = LIMIT
-    return floors
-
-
-FLOORS: Final = _bucket_floors()
-"""The least value of each bucket, and ``LIMIT`` behind the last; int64, shape (BUCKETS + 1,)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """An immutable copy of a histogram for readers: ``buckets`` int64, shape (BUCKETS,)."""
-
-    count: int
-    sum: int
-    least: int
-    largest: int
-    buckets: NDArray[np.int64]
-
-    @classmethod
-    def from_words(cls, words: Words) -> Histogram:
-        """Copy ``LENGTH`` words as `histogram_record` keeps them."""
-        count, total, least, largest = (int(word) for word in words[:FIRST_BUCKET])
-        return cls(count, total, least if count else 0, largest, words[FIRST_BUCKET:LENGTH].copy())
-
-    @classmethod
-    def empty(cls) -> Histogram:
-        """Return a histogram of nothing."""
-        return cls(0, 0, 0, 0, np.zeros(BUCKETS, np.int64))
-
-    @property
-    def mean(self) -> float:
-        """The mean of all values, 0 when there are none."""
-        return self.sum / self.count if self.count else 0.0
-
-    def percentile(self, percent: float) -> int:
-        """Return the value that ``percent`` % of all values do not exceed (nearest rank), at most 1.6 % off.
-
-        It is the middle of the rank's bucket, never outside the least and the largest value; 0 when there are none.
-        """
-        if self.count == 0:
-            return 0
-        rank = max(1, int(np.ceil(self.count * percent / 100)))
-        bucket = int(np.searchsorted(np.cumsum(self.buckets), rank))
-        middle = int(FLOORS[bucket] + FLOORS[bucket + 1] - 1) // 2
-        return min(max(middle, self.least), self.largest)
-
-    def merged(self, other: Histogram) -> Histogram:
-        """Return a histogram of both."""
-        if not self.count or not other.count:
-            return self if self.count else other
-        return Histogram(
-            self.count + other.count,
-            self.sum + other.sum,
-            min(self.least, other.least),
-            max(self.largest, other.largest),
-            self.buckets + other.buckets,
-        )
-
-    def since(self, earlier: Histogram) -> Histogram:
-        """Return what was recorded after ``earlier``, a copy of the same histogram; least and largest to a bucket."""
-        buckets = self.buckets - earlier.buckets
-        held = np.flatnonzero(buckets)
-        if not len(held):
-            return Histogram.empty()
-        least = int(FLOORS[held[0]])
-        largest = min(int(FLOORS[held[-1] + 1]) - 1, self.largest)
-        return Histogram(self.count - earlier.count, self.sum - earlier.sum, least, largest, buckets)

@@ -1,0 +1,40 @@
+"""The slots that every transaction lies in from ingress to output.
+
+A transaction is written once. The slot of sequence ``s`` is ``s & (slots - 1)``; the stages' cursors pass over it:
+ingress publishes to the order book, the order book to bundle, and bundle to output as ranges of sequences. There are at
+least as many slots as all rings together can hold, so none is written again before output has let it go: ingress may
+lead the order book by one ring, the order book lead bundle by another, and bundle lead output by its ring of full
+bundles and one open one. Each cursor is stored with release and loaded with acquire, and those orders chain, so
+output's reads of a slot happen before ingress writes it anew.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from velox_engine.lockfree.memory import aligned_words
+from velox_engine.records import TRANSACTION, Transactions
+
+WORDS_A_RECORD = TRANSACTION.itemsize // 8
+
+
+class Slots(NamedTuple):
+    """One memory seen twice: ``records`` of TRANSACTION, shape (n,), and its ``words`` uint64, shape (n, 8)."""
+
+    records: Transactions
+    words: NDArray[np.uint64]
+
+
+def slots_needed(ingress_ring: int, bundle_ring: int, output_ring: int, max_size: int) -> int:
+    """Return how many slots rings of these sizes can hold at once, as a power of two."""
+    most = ingress_ring + bundle_ring + (output_ring + 1) * max_size
+    return 1 << (most - 1).bit_length()
+
+
+def make_slots(count: int) -> Slots:
+    """Make ``count`` zeroed slots on cache lines of their own, already mapped."""
+    words = aligned_words(count * WORDS_A_RECORD)
+    return Slots(words.view(TRANSACTION), words.view(np.uint64).reshape(count, WORDS_A_RECORD))
