@@ -1,0 +1,220 @@
+"""The settings in force: the strongest of command line, environment, file and default, and where each came from.
+
+``config_table`` holds what can be set, ``config_file`` reads TOML; this brings them together and is what others import.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple, NoReturn
+
+from velox_engine.config_file import read_file
+from velox_engine.config_rules import Value, named, shown
+from velox_engine.config_table import (
+    ENVIRONMENT_PREFIX,
+    KEYS,
+    SECTIONS,
+    BookSettings,
+    BufferSettings,
+    BundleSettings,
+    Config,
+    Key,
+    LimitSettings,
+    PipelineSettings,
+    SourceSettings,
+    ThreadSettings,
+    checked,
+)
+from velox_engine.errors import ConfigError
+
+__all__ = [
+    "FILE_NAME",
+    "KEYS",
+    "SECTIONS",
+    "BookSettings",
+    "BufferSettings",
+    "BundleSettings",
+    "Config",
+    "Given",
+    "Key",
+    "LimitSettings",
+    "Origin",
+    "PipelineSettings",
+    "Setting",
+    "Settings",
+    "SourceSettings",
+    "ThreadSettings",
+    "checked",
+    "find_file",
+    "load_config",
+    "read_text",
+    "resolve",
+    "searched_files",
+]
+
+FILE_NAME: Final = "config.toml"
+
+
+class Origin(NamedTuple):
+    """Where a value came from: a file's name and line, an environment variable, an option; ``None`` is the default."""
+
+    source: str | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        if self.source is None:
+            return "default"
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
+
+class Given(NamedTuple):
+    """A value that someone gave for a key (``section.key``), not yet checked."""
+
+    key: str
+    value: object
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value in force."""
+
+    key: Key
+    value: Value
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every value in force by ``section.key``, the configuration that they make, and the file that was read."""
+
+    values: dict[str, Setting]
+    config: Config
+    file: Path | None
+
+
+def load_config(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    overrides: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Config:
+    """Read the configuration of a run.
+
+    ``path`` is a TOML file; without one, the first of `searched_files` that exists is read, if any. ``overrides`` maps
+    ``section.key`` to values that are stronger than file and environment. ``environ`` stands in for ``os.environ``.
+
+    Raises `ConfigError` for the first thing that is wrong.
+    """
+    given = [Given(key, value, Origin("overrides")) for key, value in (overrides or {}).items()]
+    return resolve(path, given, os.environ if environ is None else environ).config
+
+
+def resolve(path: str | os.PathLike[str] | None, given: Iterable[Given], environ: Mapping[str, str]) -> Settings:
+    """Bring file, environment and ``given`` together; of values for one key the last given wins.
+
+    Everything is checked, also what something stronger replaces. Raises `ConfigError`.
+    """
+    file = Path(path) if path is not None else find_file()
+    values = {key: Setting(row, row.default, Origin()) for key, row in KEYS.items()}
+    for each in (*_from_file(file), *_from_environment(environ), *given):
+        row = KEYS.get(each.key)
+        if row is None:
+            _unknown(each.key, each.origin)
+        value = checked(each.key, each.value, source=each.origin.source, line=each.origin.line)
+        values[each.key] = Setting(row, value, each.origin)
+    return Settings(values, _config(values), file)
+
+
+def _config(values: Mapping[str, Setting]) -> Config:
+    parts: dict[str, Any] = {
+        name: part(**{key.name: setting.value for key, setting in _of(values, name)}) for name, part in SECTIONS.items()
+    }
+    try:
+        return Config(**parts)
+    except ConfigError as error:  # settings that do not go together: say where the one it names came from
+        key = error.key or ""
+        origin = values[key].origin
+        raise ConfigError(
+            error.problem, source=origin.source, line=origin.line, key=key, value=error.value, allowed=error.allowed
+        ) from None
+
+
+def _of(values: Mapping[str, Setting], section: str) -> Iterable[tuple[Key, Setting]]:
+    return ((setting.key, setting) for setting in values.values() if setting.key.section == section)
+
+
+def searched_files() -> tuple[Path, Path]:
+    """Where a configuration file is looked for when none is given: here, then in the user's directory."""
+    import platformdirs
+
+    return Path(FILE_NAME), Path(platformdirs.user_config_dir("velox-tui")) / FILE_NAME
+
+
+def find_file() -> Path | None:
+    """Find the first of `searched_files` that exists, whatever it is: one that cannot be read is an error later."""
+    return next((path for path in searched_files() if os.path.lexists(path)), None)
+
+
+def read_text(key: str, text: str, origin: Origin) -> Given:
+    """Take what an option or a variable says for a key: a value in TOML's syntax, where a bare word is text."""
+    row = KEYS.get(key)
+    return Given(key, text if row is None else row.rule.from_text(text), origin)
+
+
+def _from_file(file: Path | None) -> Iterator[Given]:
+    for entry in read_file(file) if file is not None else ():
+        section, key = entry.section, entry.key
+        if section is None and key not in SECTIONS:
+            _unknown(str(key), Origin(str(file), entry.line))
+        elif section is not None and section not in SECTIONS:
+            near = _nearest(section, SECTIONS)
+            problem = f"unknown section, the nearest is [{near}]"
+            raise ConfigError(problem, source=file, line=entry.header, key=f"[{named(section)}]")
+        elif section is None or (isinstance(entry.value, list) and key is None):
+            name = str(section or key)
+            problem, allowed = f"got {shown(entry.value)}", f"a section [{name}]"
+            raise ConfigError(problem, source=file, line=entry.line, key=name, value=entry.value, allowed=allowed)
+        elif key is not None:
+            origin = Origin(str(file), entry.line)
+            if f"{section}.{key}" not in KEYS:
+                _unknown(f"{section}.{key}", origin)
+            yield Given(f"{section}.{key}", entry.value, origin)
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[Given]:
+    variables = {key.variable: key.full for key in KEYS.values()}
+    for variable in sorted(environ):
+        # other names that begin so are no settings, such as where the compile cache lies
+        if not variable.startswith(ENVIRONMENT_PREFIX) or "__" not in variable:
+            continue
+        if variable not in variables:
+            near = KEYS[_nearest_key(variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".", 1))]
+            raise ConfigError(f"unknown setting, the nearest is {near.variable}", source=named(variable))
+        yield read_text(variables[variable], environ[variable], Origin(variable))
+
+
+def _unknown(key: str, origin: Origin) -> NoReturn:
+    problem = f"unknown key, the nearest is {_nearest_key(key)}"
+    raise ConfigError(problem, source=origin.source, line=origin.line, key=named(key))
+
+
+def _nearest_key(full: str) -> str:
+    """Find the known key that was likely meant: the same key of another section, a like one of its own, or any."""
+    section, _, name = full.rpartition(".")
+    for key in KEYS.values():
+        if key.name == name.lower():
+            return key.full
+    own = [key.name for key in KEYS.values() if key.section == section]
+    if near := _nearest(name, own, 0.5):
+        return f"{section}.{near}"
+    return _nearest(full, KEYS)
+
+
+def _nearest(name: str, known: Iterable[str], cutoff: float = 0.0) -> str:
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name[:64].lower(), list(known), 1, cutoff)), "")
