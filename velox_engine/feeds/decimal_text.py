@@ -1,0 +1,222 @@
+"""Numbers in text, read exactly: decimal text becomes an integer count of a stated unit, without a float on the way.
+
+Every reader takes the text and where it begins, and gives back the value, where it stopped and how it went. None looks
+for an end: the text of a feed is cut at line ends, and a newline ends every number.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from velox_engine.jit import compiled
+
+Bytes = NDArray[np.uint8]
+
+OK: Final = 0
+NOT_A_NUMBER: Final = 1
+TOO_PRECISE: Final = 2
+"""More decimals than asked for, and not zeros: it would have to be rounded."""
+TOO_LARGE: Final = 3
+"""Beyond 64 bits in the unit asked for."""
+
+MAX_DECIMALS: Final = 18
+"""10^18 units still fit 64 bits."""
+
+_LAST_SAFE: Final = 922_337_203_685_477_580  # one more digit than this, above 7, leaves int64
+_MOST_SECONDS: Final = 922_337_203  # so many, and one digit more, are still below 2^63 ns
+_PADDED: Final = 8  # so many places Binance spot and Coinbase fill up with zeros, whatever the instrument
+
+
+@compiled
+def read_whole(text: Bytes, at: int) -> tuple[int, int, int]:
+    """A whole number with an optional minus sign: value, where it stopped, status."""
+    negative = text[at] == 45
+    if negative:
+        at += 1
+    value = 0
+    first = at
+    while True:
+        digit = text[at] - 48
+        if digit < 0 or digit > 9:
+            break
+        if value >= _LAST_SAFE and (value > _LAST_SAFE or digit > 7):
+            return value, at, TOO_LARGE
+        value = value * 10 + digit
+        at += 1
+    if at == first:
+        return 0, at, NOT_A_NUMBER
+    return -value if negative else value, at, OK
+
+
+@compiled
+def _scaled(value: int, places: int) -> tuple[int, int]:
+    """``value`` × 10^``places``, and whether it fits; what does not divide is too precise, never rounded."""
+    if value == 0:
+        return 0, OK
+    while places > 0:
+        if value > _LAST_SAFE:
+            return 0, TOO_LARGE
+        value *= 10
+        places -= 1
+    while places < 0:
+        if value % 10 != 0:
+            return 0, TOO_PRECISE
+        value //= 10
+        places += 1
+    return value, OK
+
+
+@compiled
+def _read_with_exponent(text: Bytes, at: int, decimals: int) -> tuple[int, int, int]:
+    """A number like ``1.5e-7``, as programs write very small and very large ones; rare, so its speed is no concern."""
+    negative = text[at] == 45
+    if negative:
+        at += 1
+    value = 0
+    places = 0
+    point = False
+    while True:
+        digit = text[at] - 48
+        if digit == -2:
+            point = True
+        elif digit < 0 or digit > 9:
+            break
+        else:
+            if value >= _LAST_SAFE and (value > _LAST_SAFE or digit > 7):
+                return 0, at, TOO_LARGE
+            value = value * 10 + digit
+            places += point
+        at += 1
+    at += 1
+    if text[at] == 43:
+        at += 1
+    exponent, at, status = read_whole(text, at)
+    if status != OK or exponent > 400 or exponent < -400:
+        return 0, at, NOT_A_NUMBER if status == NOT_A_NUMBER else TOO_LARGE
+    value, status = _scaled(value, decimals - places + exponent)
+    return -value if negative else value, at, status
+
+
+@compiled
+def read_decimal(text: Bytes, at: int, decimals: int) -> tuple[int, int, int]:
+    """Decimal text as a count of 10^-``decimals`` (0 to 18): value, where it stopped, status."""
+    first = at
+    negative = text[at] == 45
+    if negative:
+        at += 1
+    value = 0
+    begin = at
+    while True:
+        digit = text[at] - 48
+        if digit < 0 or digit > 9:
+            break
+        if value >= _LAST_SAFE and (value > _LAST_SAFE or digit > 7):
+            return 0, at, TOO_LARGE
+        value = value * 10 + digit
+        at += 1
+    if at == begin:
+        return 0, at, NOT_A_NUMBER
+    places = 0
+    precise = False
+    if text[at] == 46:
+        at += 1
+        begin = at
+        while True:
+            digit = text[at] - 48
+            if digit < 0 or digit > 9:
+                break
+            if places < decimals:
+                if value >= _LAST_SAFE and (value > _LAST_SAFE or digit > 7):
+                    return 0, at, TOO_LARGE
+                value = value * 10 + digit
+                places += 1
+            elif digit != 0:
+                precise = True
+            at += 1
+        if at == begin:
+            return 0, at, NOT_A_NUMBER
+    if text[at] == 101 or text[at] == 69:
+        return _read_with_exponent(text, first, decimals)
+    if precise:
+        return 0, at, TOO_PRECISE
+    while places < decimals:
+        if value > _LAST_SAFE:
+            return 0, at, TOO_LARGE
+        value *= 10
+        places += 1
+    return -value if negative else value, at, OK
+
+
+@compiled
+def fraction_digits(text: Bytes, at: int) -> int:
+    """How many decimals this number asks for, -1 where there is none.
+
+    A fraction counts as it stands, because venues write their precision; one of eight places or more counts without
+    its trailing zeros, because some venues fill up to eight whatever the instrument.
+    """
+    if text[at] == 45:
+        at += 1
+    first = at
+    while 48 <= text[at] <= 57:
+        at += 1
+    if at == first:
+        return -1
+    places = 0
+    needed = 0
+    if text[at] == 46:
+        at += 1
+        while 48 <= text[at] <= 57:
+            places += 1
+            if text[at] != 48:
+                needed = places
+            at += 1
+    if text[at] == 101 or text[at] == 69:
+        at += 1
+        if text[at] == 43:
+            at += 1
+        exponent, at, status = read_whole(text, at)
+        if status != OK:
+            return -1
+        return max(needed - exponent, 0)
+    return needed if places >= _PADDED else places
+
+
+@compiled
+def read_seconds(text: Bytes, at: int) -> tuple[int, int, int]:
+    """Seconds with a fraction as ns: value, where it stopped, status. Digits beyond the ninth are cut off.
+
+    They are no time: programs that held it in a float wrote them.
+    """
+    value = 0
+    first = at
+    while True:
+        digit = text[at] - 48
+        if digit < 0 or digit > 9:
+            break
+        if value >= _MOST_SECONDS:
+            return 0, at, TOO_LARGE
+        value = value * 10 + digit
+        at += 1
+    if at == first:
+        return 0, at, NOT_A_NUMBER
+    places = 0
+    if text[at] == 46:
+        at += 1
+        first = at
+        while True:
+            digit = text[at] - 48
+            if digit < 0 or digit > 9:
+                break
+            if places < 9:
+                value = value * 10 + digit
+                places += 1
+            at += 1
+        if at == first:
+            return 0, at, NOT_A_NUMBER
+    while places < 9:
+        value *= 10
+        places += 1
+    return value, at, OK

@@ -1,0 +1,311 @@
+"""What the text formats share: a window of whole lines over a file, and the loop that turns it into batches.
+
+A format's compiled kernel reads lines of the window from ``cursor[AT]`` on and writes records from ``cursor[COUNT]``
+on. It stops with one of the statuses below; everything that allocates, names or raises happens here, between its calls.
+Memory is the window (one MiB, more only while a line is longer) and the batch, however long the file.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from velox_engine.errors import FeedError
+from velox_engine.feeds.base import DEFAULT_BATCH_SIZE, Feed
+from velox_engine.feeds.decimal_text import TOO_LARGE, TOO_PRECISE, Bytes
+from velox_engine.feeds.stream import ByteStream
+from velox_engine.jit import compiled
+from velox_engine.records import TRANSACTION, Transactions
+
+WINDOW_BYTES: Final = 1 << 20
+"""What is read at once, and the part of a file that rules of the kind "the longest in the first MiB" look at."""
+LINE_LIMIT: Final = 256 << 20
+"""The longest line that is taken; a level-3 book of three million orders is one line of about this length."""
+
+Cursor = NDArray[np.int64]
+Counts = NDArray[np.int64]
+AT: Final = 0
+"""Next byte of the window; always the first of a line between two calls of a kernel."""
+STOP: Final = 1
+"""End of the window's whole lines."""
+LINE: Final = 2
+"""Lines finished so far."""
+COUNT: Final = 3
+"""Records in the batch being filled."""
+FAULT_CODE: Final = 4
+FAULT_AT: Final = 5
+FAULT_FIELD: Final = 6
+LAST_DUE: Final = 7
+TIME_BACK: Final = 8
+_CURSOR_WORDS: Final = 9
+
+# statuses of a kernel; a format adds its own from 10 on
+MORE: Final = 0
+"""The window holds no further whole line."""
+FULL: Final = 1
+"""The batch is full."""
+FAULT: Final = 2
+"""The line is not what the format promises; ``FAULT_CODE``, ``FAULT_AT`` and ``FAULT_FIELD`` say what and where."""
+
+# fault codes: 1 to 3 are the number statuses of `decimal_text`; a format adds its own from 20 on
+NEGATIVE: Final = 4
+MISSING: Final = 5
+LEFT_OVER: Final = 6
+
+FAULTS: Final = {
+    TOO_LARGE: "a number that fits 64 bits",
+    NEGATIVE: "a number that is not negative",
+    LEFT_OVER: "the end of the line",
+}
+
+
+@compiled
+def last_newline(text: Bytes, first: int, stop: int) -> int:
+    """Where the last newline of ``text[first:stop]`` is, -1 without one."""
+    at = stop - 1
+    while at >= first:
+        if text[at] == 10:
+            return at
+        at -= 1
+    return -1
+
+
+@compiled
+def fault(cursor: Cursor, code: int, at: int, field: int) -> int:
+    """Note what is wrong with the line; gives `FAULT` back, for the kernel to return."""
+    cursor[FAULT_CODE] = code
+    cursor[FAULT_AT] = at
+    cursor[FAULT_FIELD] = field
+    return FAULT
+
+
+@compiled
+def line_end(text: Bytes, at: int) -> int:
+    """Where the next line begins if this one ends here (with or without a carriage return), else -1."""
+    if text[at] == 13:
+        at += 1
+    return at + 1 if text[at] == 10 else -1
+
+
+@compiled
+def put(
+    out: Transactions,
+    cursor: Cursor,
+    order_id: int,
+    price: int,
+    size: int,
+    event_ns: int,
+    due_ns: int,
+    new_order_id: int,
+    symbol: int,
+    action: int,
+    side: int,
+    flags: int,
+) -> None:
+    """Write the next record of the batch; the caller has made sure of room."""
+    record = out[cursor[COUNT]]
+    record.sequence = 0
+    record.order_id = order_id
+    record.price = price
+    record.size = size
+    record.event_ns = event_ns
+    record.due_ticks = due_ns
+    record.new_order_id = new_order_id
+    record.symbol = symbol
+    record.action = action
+    record.side = side
+    record.flags = flags
+    cursor[COUNT] += 1
+    if due_ns < cursor[LAST_DUE]:
+        cursor[TIME_BACK] += 1
+    cursor[LAST_DUE] = due_ns
+
+
+class LineWindow:
+    """Whole lines of a file in a buffer that is used again and again, and grows only for a line longer than it.
+
+    Attributes: ``text``, uint8, at least `WINDOW_BYTES`; lines lie in ``text[cursor[AT]:cursor[STOP]]``, each with its
+    newline (a last line without one is given one). ``cursor``, int64, indexed by the names above.
+    """
+
+    def __init__(self, stream: ByteStream, size: int = WINDOW_BYTES, limit: int = LINE_LIMIT) -> None:
+        self.text: Bytes = np.empty(size, np.uint8)
+        self.cursor: Cursor = np.zeros(_CURSOR_WORDS, np.int64)
+        self.cursor[LAST_DUE] = np.iinfo(np.int64).min
+        self._stream = stream
+        self._limit = limit
+        self._have = 0
+        self._ended = False
+
+    def fill(self) -> bool:
+        """Replace the lines of the window, which must be used up, by the next; ``False`` at the end of the file.
+
+        Raises `FeedError` for a damaged stream, once all whole lines before the damage were given, and for a line
+        beyond the limit.
+        """
+        used = int(self.cursor[STOP])
+        kept = self._have - used
+        self.text[:kept] = self.text[used : self._have]
+        self._have = kept
+        self.cursor[AT] = self.cursor[STOP] = 0
+        while not self._ended:
+            if self._have + 1 == len(self.text):
+                self._grow()
+            before = self._have
+            count = self._stream.read_into(self.text[:-1], before)
+            self._have += count
+            self._ended = count == 0
+            found = int(last_newline(self.text, before, self._have))
+            if found >= 0:
+                self.cursor[STOP] = found + 1
+                return True
+        if self._have == 0:
+            return False
+        self.text[self._have] = 10
+        self._have += 1
+        self.cursor[STOP] = self._have
+        return True
+
+    def line(self) -> bytes:
+        """The next line of the window, with its newline; it stays the next."""
+        at, stop = int(self.cursor[AT]), int(self.cursor[STOP])
+        piece = 4096
+        while True:
+            line, newline, _ = self.text[at : min(at + piece, stop)].tobytes().partition(b"\n")
+            if newline or at + piece >= stop:
+                return line + newline
+            piece *= 8
+
+    def _grow(self) -> None:
+        if len(self.text) >= self._limit:
+            problem = f"found a line longer than {self._limit} bytes, expected at most that"
+            raise FeedError(self._stream.path, problem, line=int(self.cursor[LINE]) + 1)
+        larger = np.empty(min(2 * len(self.text), self._limit), np.uint8)
+        larger[: self._have] = self.text[: self._have]
+        self.text = larger
+
+    def excerpt(self, at: int, *, ends: bytes = b",\n") -> str:
+        """The text from here to the next of ``ends``, cut after 40 characters, in quotes; for messages."""
+        piece = self.text[at : at + 41].tobytes()
+        length = next((index for index, byte in enumerate(piece) if byte in ends), len(piece))
+        if length == 0:
+            return "the end of the line" if piece[:1] in (b"\n", b"\r") else "nothing"
+        shown = piece[:length].rstrip(b"\r").decode("ascii", "backslashreplace")
+        return f"'{shown[:40]}…'" if length > 40 else f"'{shown}'"
+
+
+def as_symbols(symbols: Iterable[str] | None) -> frozenset[str] | None:
+    """The symbols asked for, or ``None`` for all."""
+    return None if symbols is None else frozenset(symbols)
+
+
+class TextFeed(Feed):
+    """A feed of lines; a format adds its kernel, its counters and its words for what can be wrong.
+
+    Attributes of the formats: ``skip_names``, what the counters of ``_skipped`` count.
+    """
+
+    skip_names: tuple[str, ...] = ()
+
+    def __init__(self, path: Path, *, batch_size: int = DEFAULT_BATCH_SIZE) -> None:
+        super().__init__(path, batch_size=batch_size)
+        if batch_size < 1:
+            raise ValueError(f"batch_size: got {batch_size}, allowed are whole numbers from 1")
+        self._stream = ByteStream(path)
+        self._window = LineWindow(self._stream)
+        self._skipped = np.zeros(max(len(self.skip_names), 1), np.int64)
+        self._begun = False
+
+    def close(self) -> None:
+        """Let go of the file; safe to call at any time and twice."""
+        self._stream.close()
+
+    def __iter__(self) -> Iterator[Transactions]:
+        if self._begun:
+            raise FeedError(self.path, "was read already; open it again for another pass")
+        self._begun = True
+        try:
+            yield from self._seed()
+            yield from self._batches()
+        finally:
+            self._count_oddities()
+            self.close()
+
+    def _batches(self) -> Iterator[Transactions]:
+        cursor = self._window.cursor
+        out = np.empty(self.batch_size, TRANSACTION)
+        trouble: FeedError | None = None
+        while True:
+            try:
+                going = self._advance(out)
+            except FeedError as error:
+                going, trouble = False, error
+                self._salvage(out)
+            count = int(cursor[COUNT])
+            if count == self.batch_size or (not going and count):
+                cursor[COUNT] = 0
+                self._count_oddities()
+                yield out[:count]
+                out = np.empty(self.batch_size, TRANSACTION)
+            if trouble is not None:
+                raise trouble
+            if not going:
+                return
+
+    def _advance(self, out: Transactions) -> bool:
+        """Decode until the batch is full, or something else is needed; ``False`` when nothing is left."""
+        status = self._decode(out)
+        if status == FULL:
+            return True
+        if status == FAULT:
+            raise self._fault()
+        if status == MORE:
+            return self._window.fill() or self._finish(out)
+        self._answer(status)
+        return True
+
+    def _count_oddities(self) -> None:
+        self.oddities.time_back = int(self._window.cursor[TIME_BACK])
+        for name, count in zip(self.skip_names, self._skipped.tolist(), strict=False):
+            if count:
+                self.oddities.skipped[name] = count
+
+    def _fault(self) -> FeedError:
+        """The error for what the kernel noted."""
+        cursor = self._window.cursor
+        problem = self._fault_words(int(cursor[FAULT_CODE]), int(cursor[FAULT_AT]), int(cursor[FAULT_FIELD]))
+        return FeedError(self.path, problem, line=int(cursor[LINE]) + 1)
+
+    def _number_words(self, code: int, decimals: int) -> str | None:
+        """What was expected, for the faults that numbers have."""
+        if code == TOO_PRECISE:
+            return f"at most {decimals} decimals (the rule of this format: {self.rules.split(';')[0]})"
+        return FAULTS.get(code)
+
+    def _seed(self) -> Iterator[Transactions]:
+        """The seed's batches, none by default."""
+        return iter(())
+
+    def _finish(self, _out: Transactions) -> bool:
+        """Write what was kept back at the end of the file; ``True`` while there is more to decode."""
+        return False
+
+    def _salvage(self, _out: Transactions) -> None:
+        """Write what was kept back when the file turns out damaged; there is room for one record."""
+
+    def _answer(self, status: int) -> None:
+        """Do what a kernel asked for by a status of its format's own."""
+        raise AssertionError(f"{self.format}: status {status} has no answer")
+
+    @abstractmethod
+    def _decode(self, out: Transactions) -> int:
+        """Run the kernel over the window."""
+
+    @abstractmethod
+    def _fault_words(self, code: int, at: int, field: int) -> str:
+        """What was found and what was expected."""
