@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import ClassVar, Final
@@ -25,20 +26,28 @@ class RefusedError(Exception):
     """The value is not allowed; the text says why, where the range alone does not."""
 
 
-def plain(number: float) -> str:
+def plain(number: int | float) -> str:
     """Write a number as TOML has it, whole ones without a point, from five digits on with underscores."""
-    if isinstance(number, float):
-        if not number.is_integer() or abs(number) >= 1e15:
-            short = repr(number)
-            return f"{number:.9f}".rstrip("0") if 1e-9 <= abs(number) < 1e-4 and "e" in short else short
+    if isinstance(number, float) and number.is_integer() and abs(number) < 1e15:
         number = int(number)
+    if isinstance(number, float):
+        short, long = repr(number), f"{number:.9f}".rstrip("0")
+        return long if "e" in short and float(long) == number else short
     return f"{number:_}" if abs(number) >= 10_000 else str(number)
 
 
+def printable(text: str) -> str:
+    """Escape what cannot be printed or would break a line, as TOML does."""
+
+    def escape(c: str) -> str:
+        return f"\\u{ord(c):04x}" if ord(c) < 0x10000 else f"\\U{ord(c):08x}"
+
+    return "".join(c if c.isprintable() else escape(c) for c in text)
+
+
 def quoted(text: str) -> str:
-    """Write text as a TOML basic string; what cannot be printed is escaped, so it never breaks a line."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
+    """Write text as a TOML basic string."""
+    return '"' + printable(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
 def toml_value(value: Value) -> str:
@@ -50,18 +59,17 @@ def toml_value(value: Value) -> str:
 
 def shown(value: object) -> str:
     """Write any value for an error: on one line, never long."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, dict):
         return "a table"
-    if isinstance(value, str):
-        text = quoted(value)
-    elif isinstance(value, list) and any(isinstance(each, dict) for each in value):
+    if isinstance(value, list) and any(isinstance(each, dict) for each in value):
         return "a list of tables"
-    elif isinstance(value, int) and value.bit_length() > 200:
-        return f"a whole number of {value.bit_length()} bits"  # Python refuses to write very long ones
+    if isinstance(value, bool | str):
+        text = toml_value(value)
     else:
-        text = " ".join(str(value).split())
+        try:
+            text = " ".join(str(value).split())
+        except ValueError:  # Python refuses to write whole numbers of thousands of digits
+            text = "a number of thousands of digits"
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
@@ -113,8 +121,11 @@ def _number(value: object) -> int | float:
         raise RefusedError
     if isinstance(value, Integral):
         return int(value)
-    if isinstance(value, Real) and math.isfinite(number := float(value)):
-        return number
+    if isinstance(value, Real):
+        with suppress(OverflowError):
+            number = float(value)
+            if math.isfinite(number):
+                return number
     raise RefusedError
 
 
@@ -158,7 +169,7 @@ class Number(Numeric):
     def _checked(self, number: int | float) -> float:
         if not self.low <= number <= self.high:
             raise RefusedError
-        return float(number)
+        return float(number) + 0.0  # -0.0 becomes 0.0
 
 
 @dataclass(frozen=True, slots=True)

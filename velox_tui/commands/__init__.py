@@ -1,0 +1,11 @@
+"""The subcommands, one file each with ``main(arguments) -> exit code``; imported when they are called."""
+
+from __future__ import annotations
+
+from typing import Final
+
+COMMANDS: Final[dict[str, str]] = {
+    "config": "the configuration in force, and where each value came from",
+    "warm": "compile into the cache and leave",
+}
+"""Each command's name, which is its module's too, and what it does."""

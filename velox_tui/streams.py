@@ -1,0 +1,45 @@
+"""Standard output and standard error as they are: closed, full, or with nobody behind them any more."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+from velox_engine.config_rules import printable
+
+
+def complain(message: str) -> None:
+    """Say something on standard error, in one line; where nobody can hear it, go on."""
+    if sys.stderr is None:  # closed from the start; print would take standard output instead
+        return
+    with suppress(OSError, ValueError):
+        print(f"velox-tui: {printable(message)}", file=sys.stderr, flush=True)
+
+
+def put(text: str) -> int:
+    """Write to standard output now; return the exit code: 1 where it could not be written, with a complaint.
+
+    A reader that has gone is no fault, and neither is an output that was closed from the start.
+    """
+    if sys.stdout is None:
+        return 0
+    try:
+        encoding = sys.stdout.encoding or "utf-8"
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_output()
+    except OSError as error:
+        complain(f"standard output: {error.strerror or error}")
+        _forget_output()
+        return 1
+    return 0
+
+
+def _forget_output() -> None:
+    """Let what is still in the buffer go nowhere; else the interpreter fails on it once more while it ends."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
