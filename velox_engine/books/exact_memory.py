@@ -1,0 +1,128 @@
+"""How the exact book's compiled functions reach their memory: by address, as C would.
+
+Handing ten arrays from function to function costs more than the book's own work (each is seven words and a reference
+count). So the arrays' addresses stand in one record, `BOOK`, and a pointer to it is all that travels. Only this file
+turns an address into something with fields; whoever holds the `ExactState` keeps the arrays alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from velox_engine.books.exact_state import LADDER, NODE, SLOT
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def inlined(function: F) -> F:
+    """Compile a function into each compiled function that calls it; it has no cache entry of its own."""
+    return numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
+
+
+def _address(context: Any, builder: Any, signature: Any, arguments: Any, item_bytes: int) -> Any:
+    index = context.cast(builder, arguments[1], signature.args[1], types.int64)
+    return builder.add(arguments[0], builder.mul(index, ir.Constant(ir.IntType(64), item_bytes)))
+
+
+def _reader_of(dtype: np.dtype[Any]) -> Any:
+    record = numba.from_dtype(dtype)
+
+    def at(typing_context: Any, address: Any, index: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            address = _address(context, builder, signature, arguments, dtype.itemsize)
+            return builder.inttoptr(address, context.get_value_type(record))
+
+        return record(types.int64, index), generate
+
+    return intrinsic(at)
+
+
+node_at: Final = _reader_of(NODE)
+"""``node_at(address, index)``: the record itself, to read and to write."""
+slot_at: Final = _reader_of(SLOT)
+ladder_at: Final = _reader_of(LADDER)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load(typing_context: Any, address: Any, index: Any) -> Any:
+    """The int64 at an index of the array at ``address``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(64).as_pointer()
+        return builder.load(builder.inttoptr(_address(context, builder, signature, arguments, 8), word))
+
+    return types.int64(types.int64, index), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store(typing_context: Any, address: Any, index: Any, value: Any) -> Any:
+    """Set the int64 at an index of the array at ``address``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(64).as_pointer()
+        target = builder.inttoptr(_address(context, builder, signature, arguments, 8), word)
+        builder.store(arguments[2], target)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, index, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load_byte(typing_context: Any, address: Any, index: Any) -> Any:
+    """The byte at an index of the array at ``address``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        value = builder.load(builder.inttoptr(_address(context, builder, signature, arguments, 1), byte))
+        return builder.zext(value, ir.IntType(64))
+
+    return types.int64(types.int64, index), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store_byte(typing_context: Any, address: Any, index: Any, value: Any) -> Any:
+    """Set the byte at an index of the array at ``address``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        target = builder.inttoptr(_address(context, builder, signature, arguments, 1), byte)
+        builder.store(builder.trunc(arguments[2], ir.IntType(8)), target)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, index, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def move_words(typing_context: Any, target: Any, source: Any, count: Any) -> Any:
+    """Move ``count`` int64 from one address to another; they may overlap."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = cgutils.voidptr_t
+        target, source = (builder.inttoptr(each, pointer) for each in arguments[:2])
+        length = builder.mul(arguments[2], ir.Constant(ir.IntType(64), 8))
+        cgutils.raw_memmove(builder, target, source, length, 1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def prefetch(typing_context: Any, address: Any) -> Any:
+    """Ask for the cache line at an address: a hint that never fails."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        address = builder.inttoptr(arguments[0], cgutils.voidptr_t)
+        builder.call(function, [address, word(1), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate

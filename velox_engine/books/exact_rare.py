@@ -1,0 +1,362 @@
+"""What the exact book does less often: seeds, aggregated levels, moves, references to orders that it does not know.
+
+Each function handles one record. Those that may need room return whether they handled it: False means that nothing
+was changed and that ``book.need`` says what ran out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from velox_engine.books.exact_levels import (
+    append,
+    close_level,
+    free_node,
+    has_two_free,
+    open_level,
+    rank_of,
+    take_node,
+    unlink,
+)
+from velox_engine.books.exact_memory import inlined, ladder_at, load, node_at, slot_at, store
+from velox_engine.books.exact_state import COUNT_MASK, HAS_ANONYMOUS, HAS_FILLS, IS_SEED, NO_RANK, Outcome
+from velox_engine.books.exact_table import erase, find, put
+from velox_engine.jit import compiled
+from velox_engine.records import INT64_MAX, Action, Flags
+
+_DELETE: Final = int(Action.DELETE)
+_SNAPSHOT: Final = int(Flags.SNAPSHOT)
+_APPLIED, _PASSED, _FROM_SEED = int(Outcome.APPLIED), int(Outcome.PASSED), int(Outcome.FROM_SEED)
+_UNKNOWN, _DUPLICATE, _OVERFLOW = int(Outcome.UNKNOWN), int(Outcome.DUPLICATE), int(Outcome.OVERFLOW)
+_INVALID, _UNKNOWN_FILL = int(Outcome.INVALID), int(Outcome.UNKNOWN_FILL)
+_NEGATIVE_REMAINDER, _DISPLACED = int(Outcome.NEGATIVE_REMAINDER), int(Outcome.DISPLACED)
+
+
+@inlined
+def notice(book: Any, outcome: Any) -> None:
+    """Count something that was noticed about a record."""
+    store(book.outcomes, outcome, load(book.outcomes, outcome) + 1)
+
+
+@inlined
+def instead(book: Any, outcome: Any) -> None:
+    """Count a record under ``outcome`` and not under `Outcome.APPLIED`, where `exact_apply` counts every record."""
+    store(book.outcomes, _APPLIED, load(book.outcomes, _APPLIED) - 1)
+    notice(book, outcome)
+
+
+@inlined
+def _side_of(record: Any) -> Any:
+    return 2 * np.int64(record.symbol) + record.side
+
+
+@inlined
+def _level_if_any(book: Any, side: Any, price: Any) -> Any:
+    slot = find(book.level_slots, price, side, book.level_shift)
+    return np.int64(slot_at(book.level_slots, slot).node)
+
+
+@inlined
+def _order_if_any(book: Any, record: Any) -> Any:
+    slot = find(book.order_slots, np.int64(record.order_id), record.symbol, book.order_shift)
+    return np.int64(slot_at(book.order_slots, slot).node)
+
+
+@inlined
+def _forget_order(book: Any, order_id: Any, symbol: Any) -> None:
+    erase(book.order_slots, find(book.order_slots, order_id, symbol, book.order_shift), book.order_shift)
+
+
+@compiled
+def _level_at(book: Any, side: Any, price: Any) -> Any:
+    """The level at a price, made if there is none (then it is empty: fill it at once); 0 where room is needed."""
+    slot = find(book.level_slots, price, side, book.level_shift)
+    level = np.int64(slot_at(book.level_slots, slot).node)
+    return level if level != 0 else open_level(book, side, price, slot)
+
+
+@compiled
+def _leave(book: Any, node: Any) -> None:
+    """Take a whole piece out of its level, and the level away if it was the last; its id is the caller's."""
+    piece = node_at(book.nodes, node)
+    number = np.int64(piece.owner)
+    level = node_at(book.nodes, number)
+    unlink(book, node)
+    level.size -= piece.size
+    level.count -= piece.count & COUNT_MASK
+    free_node(book, node)
+    if level.next == number:
+        close_level(book, number)
+
+
+@compiled
+def take_from_seed(book: Any, record: Any) -> None:
+    """A CANCEL, DELETE or EXECUTE of an order that is not known: take its size from the anonymous size at its price.
+
+    The piece nearest the front gives it. Whether an order left with it is known only for a DELETE, so a count that was
+    known is no longer known after the others.
+    """
+    size = record.size
+    if record.side <= 1 and size > 0:
+        number = _level_if_any(book, _side_of(record), record.price)
+        level = node_at(book.nodes, number)
+        if number != 0 and level.count & HAS_ANONYMOUS:
+            node = np.int64(level.next)
+            while node != number and node_at(book.nodes, node).key != 0:
+                node = np.int64(node_at(book.nodes, node).next)
+            if node != number:
+                instead(book, _FROM_SEED)
+                piece = node_at(book.nodes, node)
+                if size >= piece.size:
+                    if size > piece.size:
+                        notice(book, _NEGATIVE_REMAINDER)
+                    _leave(book, node)
+                    return
+                piece.size -= size
+                level.size -= size
+                count = piece.count & COUNT_MASK
+                if count != 0:
+                    gone = 1 if record.action == _DELETE else count
+                    piece.count -= gone
+                    level.count -= gone
+                return
+            level.count &= COUNT_MASK
+    instead(book, _UNKNOWN)
+
+
+@compiled
+def add_anonymous(book: Any, record: Any) -> bool:
+    """An ADD whose source gives no id: a piece of size at the back of its level's queue."""
+    if not has_two_free(book):
+        return False
+    number = _level_at(book, _side_of(record), record.price)
+    if number == 0:
+        return False
+    level = node_at(book.nodes, number)
+    if level.size > INT64_MAX - record.size:
+        instead(book, _OVERFLOW)
+        return True
+    node = take_node(book)
+    node_at(book.nodes, node).key = 0
+    append(book, number, node, record.size)
+    level.count |= HAS_ANONYMOUS
+    return True
+
+
+@compiled
+def _seed_level(book: Any, side: Any, price: Any, size: Any, count: Any) -> bool:
+    """Make the anonymous size at the front of a level's queue ``size``; its orders stay behind it."""
+    if size == 0:
+        number = _level_if_any(book, side, price)
+        if number != 0:
+            first = np.int64(node_at(book.nodes, number).next)
+            if node_at(book.nodes, first).count & IS_SEED:
+                _leave(book, first)
+        return True
+    if not has_two_free(book):
+        return False
+    number = _level_at(book, side, price)
+    if number == 0:
+        return False
+    level = node_at(book.nodes, number)
+    node = np.int64(level.next)
+    there = node_at(book.nodes, node).size if node != number and node_at(book.nodes, node).count & IS_SEED else 0
+    if level.size - there > INT64_MAX - size:
+        instead(book, _OVERFLOW)
+        return True
+    if there == 0:
+        first = level.next
+        node = take_node(book)
+        fresh = node_at(book.nodes, node)
+        fresh.key = 0
+        fresh.prev = number
+        fresh.next = first
+        fresh.owner = number
+        fresh.count = 0
+        node_at(book.nodes, first).prev = node
+        level.next = node
+    seed = node_at(book.nodes, node)
+    level.size += size - there
+    level.count = (level.count - (seed.count & COUNT_MASK) + count) | HAS_ANONYMOUS
+    seed.size = size
+    seed.count = count | IS_SEED
+    return True
+
+
+@compiled
+def _empty_queue(book: Any, number: Any, keep: Any) -> None:
+    """Free every piece in a level's queue but ``keep``; what the level then holds is the caller's."""
+    level = node_at(book.nodes, number)
+    node = np.int64(level.next)
+    while node != number:
+        piece = node_at(book.nodes, node)
+        behind = np.int64(piece.next)
+        if node != keep:
+            if piece.key != 0:
+                _forget_order(book, piece.key, level.owner >> 1)
+                notice(book, _DISPLACED)
+            free_node(book, node)
+        node = behind
+    level.prev = number
+    level.next = number
+
+
+@compiled
+def set_level(book: Any, record: Any) -> bool:
+    """A LEVEL: the whole level becomes one anonymous size (0: none), or with SNAPSHOT only its seed does."""
+    size = record.size
+    if record.side > 1 or size < 0:
+        instead(book, _INVALID)
+        return True
+    side = _side_of(record)
+    told = np.int64(record.new_order_id)
+    count = told if 0 <= told <= COUNT_MASK else 0
+    if record.flags & _SNAPSHOT:
+        return _seed_level(book, side, record.price, size, count)
+    number = _level_if_any(book, side, record.price)
+    if number == 0:
+        return size == 0 or _seed_level(book, side, record.price, size, count)
+    level = node_at(book.nodes, number)
+    if size == 0:
+        _empty_queue(book, number, 0)
+        close_level(book, number)
+        return True
+    node = np.int64(level.next)
+    if not node_at(book.nodes, node).count & IS_SEED:  # only orders stand there; each gives its node back
+        _empty_queue(book, number, 0)
+        node = take_node(book)
+    elif level.prev != node:
+        _empty_queue(book, number, node)
+    seed = node_at(book.nodes, node)
+    seed.key = 0
+    seed.prev = number
+    seed.next = number
+    seed.owner = number
+    seed.size = size
+    seed.count = count | IS_SEED
+    level.prev = node
+    level.next = node
+    level.size = size
+    level.count = count | HAS_ANONYMOUS
+    return True
+
+
+@compiled
+def _move(book: Any, node: Any, price: Any, size: Any) -> Any:
+    """Put an order at the back of the queue at ``price``: 1 done, 0 room is needed, -1 its level would overflow."""
+    order = node_at(book.nodes, node)
+    old_number = np.int64(order.owner)
+    old = node_at(book.nodes, old_number)
+    number = _level_at(book, np.int64(old.owner), price)
+    if number == 0:
+        return 0
+    level = node_at(book.nodes, number)
+    own = order.size if number == old_number else 0
+    if level.size - own > INT64_MAX - size:
+        return -1
+    unlink(book, node)
+    old.size -= order.size
+    old.count -= 1
+    append(book, number, node, size)
+    if old.next == old_number:
+        close_level(book, old_number)
+    return 1
+
+
+@compiled
+def replace(book: Any, record: Any) -> bool:
+    """A REPLACE: the order gets a new id, price and size and goes to the back; its side stays."""
+    slots, shift, symbol = book.order_slots, book.order_shift, record.symbol
+    old_id, new_id = np.int64(record.order_id), np.int64(record.new_order_id)
+    node = _order_if_any(book, record)
+    if record.size <= 0 or new_id == 0:
+        instead(book, _INVALID)
+    elif node == 0:
+        instead(book, _UNKNOWN)
+    elif new_id != old_id and slot_at(slots, find(slots, new_id, symbol, shift)).node != 0:
+        instead(book, _DUPLICATE)
+    else:
+        moved = _move(book, node, record.price, record.size)
+        if moved == 0:
+            return False
+        if moved < 0:
+            instead(book, _OVERFLOW)
+        elif new_id != old_id:
+            _forget_order(book, old_id, symbol)
+            put(slots, find(slots, new_id, symbol, shift), new_id, symbol, node)
+            node_at(book.nodes, node).key = new_id
+    return True
+
+
+@compiled
+def modify(book: Any, record: Any) -> bool:
+    """A MODIFY: new price and size under the same id, size 0 takes it away.
+
+    It keeps its place only at the same price and with a size not above what is left after reported fills (CME's rule
+    for icebergs: a display size that is put back is an increase).
+    """
+    size = record.size
+    if size < 0:
+        instead(book, _INVALID)
+        return True
+    node = _order_if_any(book, record)
+    if node == 0:
+        instead(book, _UNKNOWN)
+        return True
+    if size == 0:
+        _leave(book, node)
+        _forget_order(book, np.int64(record.order_id), record.symbol)
+        return True
+    order = node_at(book.nodes, node)
+    level = node_at(book.nodes, order.owner)
+    left = order.size
+    if order.count & HAS_FILLS:
+        left -= load(book.fills, node)
+    if record.price == level.key and size <= left:
+        level.size -= order.size - size
+        order.size = size
+        order.count = 1
+        return True
+    moved = _move(book, node, record.price, size)
+    if moved < 0:
+        instead(book, _OVERFLOW)
+    return moved != 0
+
+
+@compiled
+def note_fill(book: Any, record: Any) -> None:
+    """A FILL: nothing changes yet; remember how much of the order is spoken for."""
+    instead(book, _PASSED)
+    node = _order_if_any(book, record)
+    if node == 0:
+        notice(book, _UNKNOWN_FILL)
+        return
+    order = node_at(book.nodes, node)
+    before = load(book.fills, node) if order.count & HAS_FILLS else 0
+    store(book.fills, node, before + min(max(0, record.size), INT64_MAX - before))
+    order.count |= HAS_FILLS
+
+
+@compiled
+def clear(book: Any, symbol: Any) -> None:
+    """Take every order and level of a symbol away."""
+    for side in range(2 * symbol, 2 * symbol + 2):
+        ladder = ladder_at(book.ladders, side)
+        for i in range(ladder.start, ladder.start + ladder.length):
+            slot = find(book.level_slots, rank_of(load(book.ranks, i), side), side, book.level_shift)
+            number = np.int64(slot_at(book.level_slots, slot).node)
+            node = np.int64(node_at(book.nodes, number).next)
+            while node != number:
+                piece = node_at(book.nodes, node)
+                behind = np.int64(piece.next)
+                if piece.key != 0:
+                    _forget_order(book, piece.key, symbol)
+                free_node(book, node)
+                node = behind
+            erase(book.level_slots, slot, book.level_shift)
+            free_node(book, number)
+            book.levels -= 1
+        ladder.length = 0
+        ladder.best = NO_RANK

@@ -1,0 +1,119 @@
+"""What the exact book can be asked: best prices, depth, orders in their queue, and what the book is worth.
+
+A symbol that the state has no room for yet has an empty book.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from velox_engine.books.exact_levels import rank_of
+from velox_engine.books.exact_memory import inlined, ladder_at, load, load_byte, node_at, slot_at
+from velox_engine.books.exact_state import COUNT_MASK, Status
+from velox_engine.books.exact_table import find
+from velox_engine.jit import compiled
+
+_SYNCED, _WINDOWED = int(Status.SYNCED), int(Status.WINDOWED)
+_CROSSED, _STALE = int(Status.CROSSED), int(Status.STALE)
+
+
+@inlined
+def _level_by_rank(book: Any, side: Any, i: Any) -> Any:
+    """The level whose rank stands at ``ranks[i]``: prices are kept in order, levels are found by price."""
+    slot = find(book.level_slots, rank_of(load(book.ranks, i), side), side, book.level_shift)
+    return np.int64(slot_at(book.level_slots, slot).node)
+
+
+@compiled
+def exact_depth(state: Any, symbol: Any, side: Any, levels: Any, out_price: Any, out_size: Any, out_orders: Any) -> Any:
+    """Write the best ``levels`` levels of one side into three int64 arrays, best first; return how many there were.
+
+    ``out_orders`` counts the orders of a level as far as they are known: an aggregated or seeded size whose count the
+    feed does not tell adds 0.
+    """
+    book = state.book[0]
+    if symbol >= book.symbols:
+        return 0
+    ladder = ladder_at(book.ladders, 2 * symbol + side)
+    shown = min(levels, ladder.length)
+    for k in range(shown):
+        number = _level_by_rank(book, 2 * symbol + side, ladder.start + ladder.length - 1 - k)
+        level = node_at(book.nodes, number)
+        out_price[k] = level.key
+        out_size[k] = level.size
+        out_orders[k] = level.count & COUNT_MASK
+    return shown
+
+
+@compiled
+def exact_best(state: Any, symbol: Any, out: Any) -> None:
+    """Write best bid price, its size, best ask price, its size into ``out`` (int64, shape (4,)); size 0: no level."""
+    book = state.book[0]
+    out[:] = 0
+    if symbol >= book.symbols:
+        return
+    for side in range(2):
+        ladder = ladder_at(book.ladders, 2 * symbol + side)
+        if ladder.length:
+            number = _level_by_rank(book, 2 * symbol + side, ladder.start + ladder.length - 1)
+            out[2 * side] = node_at(book.nodes, number).key
+            out[2 * side + 1] = node_at(book.nodes, number).size
+
+
+@compiled
+def exact_totals(state: Any, symbol: Any, out: Any) -> None:
+    """Write levels, known orders and queue pieces of the bid side, then of the ask side (int64, shape (6,))."""
+    book = state.book[0]
+    out[:] = 0
+    if symbol >= book.symbols:
+        return
+    for side in range(2):
+        ladder = ladder_at(book.ladders, 2 * symbol + side)
+        out[3 * side] = ladder.length
+        for i in range(ladder.start, ladder.start + ladder.length):
+            number = _level_by_rank(book, 2 * symbol + side, i)
+            level = node_at(book.nodes, number)
+            out[3 * side + 1] += level.count & COUNT_MASK
+            node = np.int64(level.next)
+            while node != number:
+                out[3 * side + 2] += 1
+                node = np.int64(node_at(book.nodes, node).next)
+
+
+@compiled
+def exact_orders(state: Any, symbol: Any, side: Any, out_id: Any, out_price: Any, out_size: Any) -> Any:
+    """Write every piece of one side in price-time order into int64 arrays (ids as their bits); return how many.
+
+    It stops when the arrays are full: `exact_totals` tells how many there are.
+    """
+    book = state.book[0]
+    if symbol >= book.symbols:
+        return 0
+    ladder = ladder_at(book.ladders, 2 * symbol + side)
+    written = 0
+    for i in range(ladder.start + ladder.length - 1, ladder.start - 1, -1):
+        number = _level_by_rank(book, 2 * symbol + side, i)
+        level = node_at(book.nodes, number)
+        node = np.int64(level.next)
+        while node != number and written < out_id.shape[0]:
+            piece = node_at(book.nodes, node)
+            out_id[written] = piece.key
+            out_price[written] = level.key
+            out_size[written] = piece.size
+            written += 1
+            node = np.int64(piece.next)
+    return written
+
+
+@compiled
+def exact_status(state: Any, symbol: Any) -> Any:
+    """What a symbol's book is worth: a `Status`."""
+    book = state.book[0]
+    if symbol < book.symbols:
+        if load_byte(book.stale, symbol):
+            return _STALE
+        if load_byte(book.crossed, symbol):
+            return _CROSSED
+    return _WINDOWED if book.windowed else _SYNCED
