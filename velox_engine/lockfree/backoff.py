@@ -40,6 +40,7 @@ QUIET_AFTER_NS: Final = 50_000_000
 LONGEST_SLEEP_NS: Final = 5_000_000
 _FIRST_OVERSLEEP_NS: Final = 60_000
 _MOST_OVERSLEEP_NS: Final = 100_000
+_SHORTEST_SLEEP_NS: Final = 1_000
 NEVER: Final = 2**62
 """``wake_ticks`` of a worker that does not know when its next work comes."""
 
@@ -85,32 +86,40 @@ def _sleep(backoff: Backoff, now: int, ns: int) -> None:
 
 
 @compiled
-def backoff_idle(backoff: Backoff, now: int, wake_ticks: int, spin_only: bool, resting: bool) -> None:
-    """Wait a little; ``wake_ticks`` is when work is known to be due (or ``NEVER``), ``resting`` paused or drained."""
+def backoff_idle(backoff: Backoff, now: int, wake_ticks: int, paced: bool, spin_only: bool, resting: bool) -> None:
+    """Wait a little.
+
+    ``wake_ticks`` is when work is known to be due, or ``NEVER``; with ``paced`` none can come before it. ``resting``:
+    paused or drained.
+    """
     words = backoff.words
     if spin_only and not resting:
         pause()
         return
     if words[IDLE_SINCE] == 0:
         words[IDLE_SINCE] = now
-    if wake_ticks < NEVER and not resting:
-        left = int64((wake_ticks - now) * backoff.ns_per_tick[0])
-        if left > 0:
-            # less than a sleep's own lateness away: the shortest sleep there is; it costs latency, but saves the core
-            _sleep(backoff, now, min(max(left - words[_OVERSLEEP_NS], 1_000), LONGEST_SLEEP_NS))
+    left = LONGEST_SLEEP_NS
+    if wake_ticks < NEVER:
+        left = min(left, int64((wake_ticks - now) * backoff.ns_per_tick[0]))
+    # what is nearer than a sleep's own lateness gets the shortest sleep: it costs latency, but saves the core
+    longest = max(left - words[_OVERSLEEP_NS], _SHORTEST_SLEEP_NS)
+    if resting:
+        _sleep(backoff, now, words[_LONG_SLEEP_NS])
+        words[_LONG_SLEEP_NS] = min(words[_LONG_SLEEP_NS] * 2, LONGEST_SLEEP_NS)
         return
-    if words[_PAUSES] <= MOST_PAUSES and not resting:
+    if paced and left > 0:
+        _sleep(backoff, now, longest)
+        return
+    if words[_PAUSES] <= MOST_PAUSES:
         for _ in range(words[_PAUSES]):
             pause()
         words[_PAUSES] *= 2
         return
     idle_ns = int64((now - words[IDLE_SINCE]) * backoff.ns_per_tick[0])
-    if idle_ns < YIELD_UNTIL_NS and not resting:
+    if idle_ns < YIELD_UNTIL_NS or left <= 0:
         words[YIELDS] += 1
         _sched_yield()
         return
-    if resting or idle_ns >= QUIET_AFTER_NS:
-        _sleep(backoff, now, words[_LONG_SLEEP_NS])
+    _sleep(backoff, now, min(longest, words[_LONG_SLEEP_NS]))
+    if idle_ns >= QUIET_AFTER_NS:
         words[_LONG_SLEEP_NS] = min(words[_LONG_SLEEP_NS] * 2, LONGEST_SLEEP_NS)
-    else:
-        _sleep(backoff, now, SHORT_SLEEP_NS)

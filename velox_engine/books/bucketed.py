@@ -1,0 +1,204 @@
+"""The bucketed book: a fixed array of 1,024 buckets a side, 16 price units a bucket, indexed by shift and mask.
+
+It is for volume analytics, not for matching. It cannot tell prices inside a bucket apart, knows no orders and no time
+priority, and prices 16,384 units apart share a bucket; ``docs/ORDERBOOK_LIMITATIONS.md`` shows each limit. What it
+promises: arithmetic is checked, and every record is either applied or counted under an `Outcome`.
+
+State of each symbol: ``quantity`` int64, shape (symbols, 2, 1024); ``price`` int64, the same shape: the price last seen
+in each bucket, which stands for all of it; ``sides`` int64 (symbols, 2, 4): best price as last seen, buckets in use,
+unused, unused; ``status`` int64 (symbols,): 1 stale; ``outcomes`` int64 (16,).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from velox_engine.jit import compiled, int64
+from velox_engine.lockfree.atomics import Words
+from velox_engine.records import INT64_MAX, Action, Flags, Side, Transactions
+
+BUCKETS: Final = 1024
+BUCKET_SHIFT: Final = 4
+BUCKET_UNITS: Final = 1 << BUCKET_SHIFT
+_MASK: Final = BUCKETS - 1
+
+_BEST: Final = 0
+_USED: Final = 1
+_NOTHING: Final = -1
+
+_ADD, _CANCEL, _DELETE = int(Action.ADD), int(Action.CANCEL), int(Action.DELETE)
+_EXECUTE, _REPLACE, _MODIFY = int(Action.EXECUTE), int(Action.REPLACE), int(Action.MODIFY)
+_LEVEL, _CLEAR = int(Action.LEVEL), int(Action.CLEAR)
+_BID: Final = int(Side.BID)
+_NO_SIDE: Final = int(Side.NONE)
+_GAP: Final = int(Flags.GAP)
+_SNAPSHOT: Final = int(Flags.SNAPSHOT)
+_MAX: Final = INT64_MAX
+
+
+class Outcome(IntEnum):
+    """What became of records that the book could not apply as they stand; the values index its counters."""
+
+    OVERFLOW = 0
+    """The bucket's quantity would exceed int64: not applied."""
+    NEGATIVE_REMAINDER = 1
+    """More was taken than the bucket holds: it is empty now."""
+    UNSUPPORTED = 2
+    """A REPLACE, MODIFY or LEVEL: it speaks of an order or a level, which this book does not know."""
+    UNPRICED = 3
+    """A cancellation, deletion or execution without a side: it cannot be found without the order."""
+    GAPS = 4
+    """Records were lost before this one."""
+
+
+class BucketedState(NamedTuple):
+    """The book of all symbols, as the module describes it."""
+
+    quantity: NDArray[np.int64]
+    price: NDArray[np.int64]
+    sides: NDArray[np.int64]
+    status: Words
+    outcomes: Words
+
+
+def make_bucketed(symbols: int) -> BucketedState:
+    """Make empty books for ``symbols`` symbols."""
+    sides = np.zeros((symbols, 2, 4), np.int64)
+    shape = (symbols, 2, BUCKETS)
+    return BucketedState(
+        np.zeros(shape, np.int64), np.zeros(shape, np.int64), sides, np.zeros(symbols, np.int64), np.zeros(16, np.int64)
+    )
+
+
+def grow_bucketed(state: BucketedState, symbols: int) -> BucketedState:
+    """Return the same books with room for ``symbols`` symbols."""
+    grown = make_bucketed(symbols)
+    known = len(state.status)
+    for new, old in zip(grown[:4], state[:4], strict=True):
+        new[:known] = old
+    return grown._replace(outcomes=state.outcomes)
+
+
+@compiled
+def _better(side: int, price: int, than: int) -> bool:
+    return price > than if side == _BID else price < than
+
+
+@compiled
+def _find_best(state: BucketedState, symbol: int, side: int) -> None:
+    """Walk from the emptied best bucket away from the market to the next one in use, around the array once."""
+    step = -1 if side == _BID else 1
+    bucket = (state.sides[symbol, side, _BEST] >> BUCKET_SHIFT) & _MASK
+    for _ in range(BUCKETS):
+        bucket = (bucket + step) & _MASK
+        if state.quantity[symbol, side, bucket] > 0:
+            state.sides[symbol, side, _BEST] = state.price[symbol, side, bucket]
+            return
+
+
+@compiled
+def _add(state: BucketedState, symbol: int, side: int, price: int, size: int) -> None:
+    bucket = (price >> BUCKET_SHIFT) & _MASK
+    held = state.quantity[symbol, side, bucket]
+    if size > _MAX - held:
+        state.outcomes[Outcome.OVERFLOW] += 1
+        return
+    state.quantity[symbol, side, bucket] = held + size
+    state.price[symbol, side, bucket] = price
+    if held == 0 and size > 0:
+        state.sides[symbol, side, _USED] += 1
+        if state.sides[symbol, side, _USED] == 1:
+            state.sides[symbol, side, _BEST] = price
+    if _better(side, price, state.sides[symbol, side, _BEST]):
+        state.sides[symbol, side, _BEST] = price
+
+
+@compiled
+def _take(state: BucketedState, symbol: int, side: int, price: int, size: int) -> None:
+    bucket = (price >> BUCKET_SHIFT) & _MASK
+    held = state.quantity[symbol, side, bucket]
+    if size > held:
+        state.outcomes[Outcome.NEGATIVE_REMAINDER] += 1
+        size = held
+    state.quantity[symbol, side, bucket] = held - size
+    if held > 0 and held == size:
+        state.sides[symbol, side, _USED] -= 1
+        best = state.sides[symbol, side, _BEST]
+        if ((best >> BUCKET_SHIFT) & _MASK) == bucket and state.sides[symbol, side, _USED] > 0:
+            _find_best(state, symbol, side)
+
+
+@compiled
+def bucketed_apply(state: BucketedState, records: Transactions, start: int, count: int) -> int:
+    """Apply ``records[start : start + count]``; return how many: fewer when a symbol beyond the books comes next."""
+    for at in range(start, start + count):
+        record = records[at]
+        symbol, side, action = int64(record.symbol), int64(record.side), record.action
+        if symbol >= state.status.size:
+            return at - start
+        if record.flags & _GAP:
+            state.status[symbol] = 1
+            state.outcomes[Outcome.GAPS] += 1
+        if action == _ADD:
+            _add(state, symbol, side, record.price, record.size)
+        elif action in (_CANCEL, _DELETE, _EXECUTE):
+            if side == _NO_SIDE:
+                state.outcomes[Outcome.UNPRICED] += 1
+            else:
+                _take(state, symbol, side, record.price, record.size)
+        elif action == _CLEAR:
+            state.quantity[symbol] = 0
+            state.sides[symbol] = 0
+            if record.flags & _SNAPSHOT:
+                state.status[symbol] = 0
+        elif action == _LEVEL and record.flags & _SNAPSHOT:
+            _add(state, symbol, side, record.price, record.size)  # a seed: size that rests there
+        elif action in (_REPLACE, _MODIFY, _LEVEL):
+            state.outcomes[Outcome.UNSUPPORTED] += 1
+    return count
+
+
+@compiled
+def bucketed_mark_stale(state: BucketedState, symbol: int) -> None:
+    """Something of this symbol was lost: its book is not the venue's any more."""
+    state.status[symbol] = 1
+
+
+@compiled
+def bucketed_depth(state: BucketedState, symbol: int, side: int, levels: int, out: Words, at: int) -> int:
+    """Write up to ``levels`` buckets, best first, as price, quantity, 0 into ``out[at …]``; return how many.
+
+    The price is the one last seen in the bucket: within 15 units of any other in it. Order counts are not known.
+    """
+    if state.sides[symbol, side, _USED] == 0:
+        return 0
+    step = -1 if side == _BID else 1
+    bucket = (state.sides[symbol, side, _BEST] >> BUCKET_SHIFT) & _MASK
+    found = 0
+    for _ in range(BUCKETS):
+        if state.quantity[symbol, side, bucket] > 0:
+            out[at + 3 * found] = state.price[symbol, side, bucket]
+            out[at + 3 * found + 1] = state.quantity[symbol, side, bucket]
+            out[at + 3 * found + 2] = 0
+            found += 1
+            if found == levels:
+                break
+        bucket = (bucket + step) & _MASK
+    return found
+
+
+@compiled
+def bucketed_summary(state: BucketedState, symbol: int, out: Words, at: int) -> None:
+    """Write state, best bid, its size, best ask, its size, bid levels, ask levels, orders (unknown: 0) to ``out``."""
+    out[at] = state.status[symbol]
+    for side in range(2):
+        used = state.sides[symbol, side, _USED]
+        best = state.sides[symbol, side, _BEST]
+        out[at + 1 + 2 * side] = best if used else 0
+        out[at + 2 + 2 * side] = state.quantity[symbol, side, (best >> BUCKET_SHIFT) & _MASK] if used else 0
+        out[at + 5 + side] = used
+    out[at + 7] = 0
