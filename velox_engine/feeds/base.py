@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
+from velox_engine.errors import FeedError
 from velox_engine.records import Instrument, Transactions
 
 DEFAULT_BATCH_SIZE: Final = 4096
+
+Seed = str | Path | Literal[False] | None
+"""The book before the first message: a file, ``None`` to find it where there is no doubt, or ``False`` for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,17 @@ class Oddities:
 class Feed(ABC):
     """A recorded file as batches of ``TRANSACTION``.
 
-    Iterating yields arrays of at most ``batch_size`` records, in file order; the seed (flag ``SNAPSHOT``) comes first,
-    in batches of its own. ``sequence`` is 0 in every record: ingress gives it. ``due_ticks`` holds the pacing time in
-    ns. A feed is read once; open it again for another pass. Iterating raises `FeedError` at a damaged place, after
-    every batch before it was yielded.
+    Iterating yields arrays of at most ``batch_size`` records, in file order, each a new array that the caller may
+    keep; the seed (flag ``SNAPSHOT``) comes first, in batches of its own. ``sequence`` is 0 in every record: ingress
+    gives it. ``due_ticks`` holds the pacing time in ns. A feed is read once; open it again for another pass. Iterating
+    raises `FeedError` at a damaged place, after every batch before it was yielded.
+
+    The seed's batches are the first ones, as long as ``seed_source`` is not ``None`` and their records have the flag
+    ``SNAPSHOT``; a snapshot inside the flow has the flag too, but is no seed.
 
     Attributes:
         path: the file.
+        wanted: the symbols asked for, ``None`` for all; messages of others are skipped.
         instruments: index → `Instrument`; may grow while the file is read, never shrinks or changes.
         time_base: what ``event_ns`` counts from.
         seed_source: the file, or the words, that the seed came from; ``None`` without a seed.
@@ -67,8 +75,11 @@ class Feed(ABC):
     rules: ClassVar[str]
     """The format's rules in words: decimals and tick, time base, pacing time, what produces no record."""
 
-    def __init__(self, path: Path, *, batch_size: int = DEFAULT_BATCH_SIZE) -> None:
+    def __init__(
+        self, path: Path, *, symbols: Iterable[str] | None = None, batch_size: int = DEFAULT_BATCH_SIZE
+    ) -> None:
         self.path = path
+        self.wanted = None if symbols is None else frozenset(symbols)
         self.batch_size = batch_size
         self.instruments: list[Instrument] = []
         self.time_base = TimeBase("unix")
@@ -76,6 +87,23 @@ class Feed(ABC):
         self.windowed = False
         self.priced = True
         self.oddities = Oddities()
+
+    @classmethod
+    @abstractmethod
+    def matches(cls, name: str, head: bytes) -> bool:
+        """Whether a file is of this format, by its name and its first 64 KiB, decompressed."""
+
+    @property
+    def unseen(self) -> list[str]:
+        """The symbols that were asked for and have not been met yet, in order; after the last batch, not at all."""
+        return sorted((self.wanted or frozenset()) - {instrument.symbol for instrument in self.instruments})
+
+    def _without_seed(self, seed: Seed) -> None:
+        """Refuse a seed, for formats whose files hold all that there is."""
+        if seed:
+            raise FeedError(
+                self.path, f"found seed {seed}, expected none: a file of format {self.format} takes no seed"
+            )
 
     @abstractmethod
     def __iter__(self) -> Iterator[Transactions]:

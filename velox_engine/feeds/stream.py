@@ -258,3 +258,41 @@ class ByteStream:
                     data = b""
         if decoder is not None:
             raise EOFError(f"the file ends inside a {name} stream")
+
+
+class Window:
+    """A reusable buffer over a stream: ``data[start:end]`` came from the file and is not decoded yet.
+
+    The decoder moves ``start`` on; `more` moves the rest to the front and reads behind it, so that a message which
+    was cut by the end of the buffer becomes whole. The memory stays what it was, unless one message needs more.
+    """
+
+    def __init__(self, stream: ByteStream, capacity: int = 1024 * 1024) -> None:
+        self.stream = stream
+        self.data = np.empty(capacity, np.uint8)
+        self.start = 0
+        self.end = 0
+
+    @property
+    def offset(self) -> int:
+        """Where ``data[start]`` stands in the file's decompressed bytes."""
+        return self.stream.offset - (self.end - self.start)
+
+    def more(self) -> bool:
+        """Read more behind what is there; ``False`` at the end of the file. Raises `FeedError` at a damage."""
+        rest = self.end - self.start
+        if rest == len(self.data):
+            self.data = np.concatenate([self.data, np.empty_like(self.data)])
+        elif self.start:
+            self.data[:rest] = self.data[self.start : self.end]
+        self.start, self.end = 0, rest
+        came = self.stream.read_into(self.data, rest)
+        self.end += came
+        return came > 0
+
+    def need(self, count: int) -> bool:
+        """Have at least ``count`` bytes from ``start`` on; ``False`` where the file ends before."""
+        while self.end - self.start < count:
+            if not self.more():
+                return False
+        return True
