@@ -27,7 +27,6 @@ MAX_DECIMALS: Final = 18
 
 _LAST_SAFE: Final = 922_337_203_685_477_580  # one more digit than this, above 7, leaves int64
 _MOST_SECONDS: Final = 922_337_203  # so many, and one digit more, are still below 2^63 ns
-_PADDED: Final = 8  # so many places Binance spot and Coinbase fill up with zeros, whatever the instrument
 
 
 @compiled
@@ -151,37 +150,40 @@ def read_decimal(text: Bytes, at: int, decimals: int) -> tuple[int, int, int]:
 
 
 @compiled
-def fraction_digits(text: Bytes, at: int) -> int:
-    """How many decimals this number asks for, -1 where there is none.
+def number_shape(text: Bytes, at: int) -> tuple[int, int, int]:
+    """What a number asks for: digits before the point, decimals as written, decimals without trailing zeros.
 
-    A fraction counts as it stands, because venues write their precision; one of eight places or more counts without
-    its trailing zeros, because some venues fill up to eight whatever the instrument.
+    The first is -1 where there is no number. Zeros at the front do not count; an exponent moves the point.
     """
     if text[at] == 45:
         at += 1
     first = at
+    whole = 0
     while 48 <= text[at] <= 57:
+        if whole > 0 or text[at] != 48:
+            whole += 1
         at += 1
     if at == first:
-        return -1
-    places = 0
+        return -1, 0, 0
+    written = 0
     needed = 0
     if text[at] == 46:
         at += 1
         while 48 <= text[at] <= 57:
-            places += 1
+            written += 1
             if text[at] != 48:
-                needed = places
+                needed = written
             at += 1
     if text[at] == 101 or text[at] == 69:
         at += 1
         if text[at] == 43:
             at += 1
         exponent, at, status = read_whole(text, at)
-        if status != OK:
-            return -1
-        return max(needed - exponent, 0)
-    return needed if places >= _PADDED else places
+        if status != OK or exponent > 400 or exponent < -400:
+            return -1, 0, 0
+        needed = max(needed - exponent, 0)
+        return max(whole + exponent, 0), needed, needed
+    return whole, written, needed
 
 
 @compiled

@@ -18,6 +18,7 @@ from velox_engine.feeds.lobster_seed import NAME, message_of, seed_levels, sibli
 from velox_engine.feeds.text import (
     AT,
     COUNT,
+    FAULTS,
     FULL,
     LEFT_OVER,
     LINE,
@@ -27,7 +28,6 @@ from velox_engine.feeds.text import (
     Counts,
     Cursor,
     TextFeed,
-    as_symbols,
     fault,
     line_end,
     put,
@@ -144,8 +144,7 @@ class LobsterFeed(TextFeed):
         self.level = int(named["level"])
         self.windowed = True
         self.time_base = TimeBase("midnight", named["date"], "America/New_York", "event time")
-        asked = as_symbols(symbols)
-        self._wanted = asked is None or named["symbol"] in asked
+        self._wanted = symbols is None or named["symbol"] in frozenset(symbols)
         self._levels: list[list[tuple[int, int]]] = []
         if self._wanted:
             self.instruments.append(Instrument(named["symbol"], _PRICE_DECIMALS, 0, _TICK))
@@ -187,5 +186,5 @@ class LobsterFeed(TextFeed):
             NOT_A_NUMBER: "a number" if field == 0 else "a whole number",
             _BAD_TYPE: "an event type from 1 to 7",
             _BAD_DIRECTION: "1 or -1 as the last of 6 columns",
-        }.get(code) or self._number_words(code, 0)
+        }.get(code) or FAULTS[code]
         return f"found {self._window.excerpt(at)} in {where}, expected {expected}"

@@ -8,7 +8,7 @@ Memory is the window (one MiB, more only while a line is longer) and the batch, 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 
 from velox_engine.errors import FeedError
 from velox_engine.feeds.base import DEFAULT_BATCH_SIZE, Feed
-from velox_engine.feeds.decimal_text import TOO_LARGE, TOO_PRECISE, Bytes
+from velox_engine.feeds.decimal_text import TOO_LARGE, Bytes
 from velox_engine.feeds.stream import ByteStream
 from velox_engine.jit import compiled
 from velox_engine.records import TRANSACTION, Transactions
 
 WINDOW_BYTES: Final = 1 << 20
-"""What is read at once, and the part of a file that rules of the kind "the longest in the first MiB" look at."""
+"""What is read at once."""
+FIRST_BYTES: Final = 8 << 20
+"""What is read the first time by a feed that learns decimals from the beginning of its file."""
 LINE_LIMIT: Final = 256 << 20
 """The longest line that is taken; a level-3 book of three million orders is one line of about this length."""
 
@@ -42,7 +44,9 @@ FAULT_AT: Final = 5
 FAULT_FIELD: Final = 6
 LAST_DUE: Final = 7
 TIME_BACK: Final = 8
-_CURSOR_WORDS: Final = 9
+GAPS: Final = 9
+FAULT_VALUE: Final = 10
+_CURSOR_WORDS: Final = 11
 
 # statuses of a kernel; a format adds its own from 10 on
 MORE: Final = 0
@@ -76,11 +80,15 @@ def last_newline(text: Bytes, first: int, stop: int) -> int:
 
 
 @compiled
-def fault(cursor: Cursor, code: int, at: int, field: int) -> int:
-    """Note what is wrong with the line; gives `FAULT` back, for the kernel to return."""
+def fault(cursor: Cursor, code: int, at: int, field: int, value: int = 0) -> int:
+    """Note what is wrong with the line; gives `FAULT` back, for the kernel to return.
+
+    ``field`` is the column or member, ``value`` a number that belongs to the expectation (the decimals allowed).
+    """
     cursor[FAULT_CODE] = code
     cursor[FAULT_AT] = at
     cursor[FAULT_FIELD] = field
+    cursor[FAULT_VALUE] = value
     return FAULT
 
 
@@ -134,7 +142,7 @@ class LineWindow:
     """
 
     def __init__(self, stream: ByteStream, size: int = WINDOW_BYTES, limit: int = LINE_LIMIT) -> None:
-        self.text: Bytes = np.empty(size, np.uint8)
+        self.text: Bytes = np.empty(size + 1, np.uint8)
         self.cursor: Cursor = np.zeros(_CURSOR_WORDS, np.int64)
         self.cursor[LAST_DUE] = np.iinfo(np.int64).min
         self._stream = stream
@@ -142,8 +150,10 @@ class LineWindow:
         self._have = 0
         self._ended = False
 
-    def fill(self) -> bool:
+    def fill(self, size: int = WINDOW_BYTES) -> bool:
         """Replace the lines of the window, which must be used up, by the next; ``False`` at the end of the file.
+
+        About ``size`` bytes are read, if the window has room for them; more only where they hold no newline.
 
         Raises `FeedError` for a damaged stream, once all whole lines before the damage were given, and for a line
         beyond the limit.
@@ -157,7 +167,7 @@ class LineWindow:
             if self._have + 1 == len(self.text):
                 self._grow()
             before = self._have
-            count = self._stream.read_into(self.text[:-1], before)
+            count = self._stream.read_into(self.text[: min(before + size, len(self.text) - 1)], before)
             self._have += count
             self._ended = count == 0
             found = int(last_newline(self.text, before, self._have))
@@ -199,25 +209,22 @@ class LineWindow:
         return f"'{shown[:40]}…'" if length > 40 else f"'{shown}'"
 
 
-def as_symbols(symbols: Iterable[str] | None) -> frozenset[str] | None:
-    """The symbols asked for, or ``None`` for all."""
-    return None if symbols is None else frozenset(symbols)
-
-
 class TextFeed(Feed):
     """A feed of lines; a format adds its kernel, its counters and its words for what can be wrong.
 
-    Attributes of the formats: ``skip_names``, what the counters of ``_skipped`` count.
+    Attributes of the formats: ``skip_names``, what the counters of ``_skipped`` count; ``first_bytes``, how much of
+    the file its window takes the first time.
     """
 
     skip_names: tuple[str, ...] = ()
+    first_bytes: int = WINDOW_BYTES
 
     def __init__(self, path: Path, *, batch_size: int = DEFAULT_BATCH_SIZE) -> None:
         super().__init__(path, batch_size=batch_size)
         if batch_size < 1:
             raise ValueError(f"batch_size: got {batch_size}, allowed are whole numbers from 1")
         self._stream = ByteStream(path)
-        self._window = LineWindow(self._stream)
+        self._window = LineWindow(self._stream, self.first_bytes)
         self._skipped = np.zeros(max(len(self.skip_names), 1), np.int64)
         self._begun = False
 
@@ -271,6 +278,7 @@ class TextFeed(Feed):
 
     def _count_oddities(self) -> None:
         self.oddities.time_back = int(self._window.cursor[TIME_BACK])
+        self.oddities.gaps = int(self._window.cursor[GAPS])
         for name, count in zip(self.skip_names, self._skipped.tolist(), strict=False):
             if count:
                 self.oddities.skipped[name] = count
@@ -280,12 +288,6 @@ class TextFeed(Feed):
         cursor = self._window.cursor
         problem = self._fault_words(int(cursor[FAULT_CODE]), int(cursor[FAULT_AT]), int(cursor[FAULT_FIELD]))
         return FeedError(self.path, problem, line=int(cursor[LINE]) + 1)
-
-    def _number_words(self, code: int, decimals: int) -> str | None:
-        """What was expected, for the faults that numbers have."""
-        if code == TOO_PRECISE:
-            return f"at most {decimals} decimals (the rule of this format: {self.rules.split(';')[0]})"
-        return FAULTS.get(code)
 
     def _seed(self) -> Iterator[Transactions]:
         """The seed's batches, none by default."""

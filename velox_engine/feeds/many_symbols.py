@@ -1,0 +1,102 @@
+"""A text feed whose lines name their symbol: symbols are learned on the way, decimals from the file's beginning."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar, Final
+
+from velox_engine.errors import FeedError
+from velox_engine.feeds.base import DEFAULT_BATCH_SIZE
+from velox_engine.feeds.symbol_table import (
+    INSTRUMENT,
+    LONGEST,
+    NEW_SYMBOL,
+    PRICE_DECIMALS,
+    SIZE_DECIMALS,
+    SIZE_NEEDED,
+    SIZE_WHOLE,
+    Symbols,
+    symbol_at,
+)
+from velox_engine.feeds.text import FIRST_BYTES, LINE, TextFeed
+from velox_engine.records import Instrument
+
+DEFAULT_DECIMALS: Final = 8
+"""The decimals of a symbol that the beginning of the file tells nothing about."""
+_HEADROOM: Final = 14  # digits of the largest size seen, and four more in front of them, fit 64 bits
+
+DECIMALS_RULE: Final = (
+    "decimals are those of the symbol's lines in the first 8 MiB (its seed counts too): prices have as many as the "
+    "longest fraction there (one of 8 places or more counts without its trailing zeros), "
+    f"sizes {{sizes}}, but fewer where the largest size times 10^4 would not fit 64 bits; {DEFAULT_DECIMALS} and "
+    f"{DEFAULT_DECIMALS} for a symbol that has no line there; the tick is not known"
+)
+"""What `ManySymbolsFeed` does, for the formats' ``rules``."""
+
+
+def settled_size_decimals(written: int, needed: int, whole: int, least: int) -> int:
+    """The decimals of sizes whose longest fraction has ``written`` digits, ``needed`` without trailing zeros.
+
+    ``whole`` is how many digits the largest has before its point, ``least`` the fewest to give where any has a
+    fraction: a venue keeps old orders that are finer than what it allows today.
+    """
+    wanted = max(written, least) if written else 0
+    return max(min(wanted, _HEADROOM - whole), needed, 0)
+
+
+class ManySymbolsFeed(TextFeed):
+    """Adds the symbols asked for to ``instruments`` as they come; the others are known, and left out.
+
+    ``least_size_decimals`` is the fewest that a symbol's sizes get where any of them has a fraction. A format calls
+    `_learn_decimals` once its window holds the first lines, and looks symbols up in ``_symbols.table``.
+    """
+
+    least_size_decimals: ClassVar[int] = DEFAULT_DECIMALS
+    first_bytes = FIRST_BYTES
+
+    def __init__(
+        self, path: Path, *, symbols: Iterable[str] | None = None, batch_size: int = DEFAULT_BATCH_SIZE
+    ) -> None:
+        super().__init__(path, batch_size=batch_size)
+        self._asked = None if symbols is None else frozenset(symbols)
+        self._symbols = Symbols()
+
+    @abstractmethod
+    def _survey(self) -> int:
+        """Raise the decimals in the symbol table to what the window's lines need; `NEW_SYMBOL` or `MORE`."""
+
+    def _learn_decimals(self) -> None:
+        names: list[str] = []
+        while self._survey() == NEW_SYMBOL:
+            names += self._add_symbol(len(names), -1)
+        facts = self._symbols.table.facts[: self._symbols.count]
+        for fact in facts:
+            if fact[PRICE_DECIMALS] < 0:
+                fact[PRICE_DECIMALS] = DEFAULT_DECIMALS
+            if fact[SIZE_DECIMALS] < 0:
+                fact[SIZE_DECIMALS] = DEFAULT_DECIMALS
+            else:
+                written, needed, whole = (int(fact[column]) for column in (SIZE_DECIMALS, SIZE_NEEDED, SIZE_WHOLE))
+                fact[SIZE_DECIMALS] = settled_size_decimals(written, needed, whole, self.least_size_decimals)
+        asked = facts[facts[:, INSTRUMENT] >= 0]
+        for name, fact in zip(names, asked, strict=True):
+            self.instruments.append(Instrument(name, int(fact[PRICE_DECIMALS]), int(fact[SIZE_DECIMALS]), 0))
+
+    def _answer(self, status: int) -> None:
+        if status != NEW_SYMBOL:
+            super()._answer(status)
+        for name in self._add_symbol(len(self.instruments), DEFAULT_DECIMALS):
+            self.instruments.append(Instrument(name, DEFAULT_DECIMALS, DEFAULT_DECIMALS, 0))
+
+    def _add_symbol(self, instrument: int, decimals: int) -> list[str]:
+        """Put the name that a kernel found into the table; gives it back if it is asked for."""
+        name = symbol_at(self._window.text, self._window.cursor)
+        if not 0 < len(name) <= LONGEST or not name.isascii() or not name.decode().isprintable():
+            shown = name[:40].decode("ascii", "backslashreplace")
+            problem = f"found the symbol '{shown}', expected 1 to {LONGEST} printable ASCII characters"
+            raise FeedError(self.path, problem, line=int(self._window.cursor[LINE]) + 1)
+        wanted = self._asked is None or name.decode() in self._asked
+        self._symbols.add(name, instrument if wanted else -1, decimals, decimals)
+        return [name.decode()] if wanted else []
