@@ -112,6 +112,16 @@ def compiled(function: F) -> F:
     return dispatcher
 
 
+def inner(function: F) -> F:
+    """Compile a function that only compiled functions call.
+
+    It has no entry from Python and no place in the cache: both cost more than its own code, and whoever calls it holds
+    that code anyway.
+    """
+    options = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(**options)(function)  # type: ignore[no-any-return]
+
+
 def compile_for(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
     """Compile a `compiled` function for arguments of these types, or load it; say whether it was loaded.
 

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from velox_engine.jit import compiled, int64
+from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words
 from velox_engine.records import INT64_MAX, Action, Flags, Side, Transactions
 
@@ -83,12 +83,12 @@ def grow_bucketed(state: BucketedState, symbols: int) -> BucketedState:
     return grown._replace(outcomes=state.outcomes)
 
 
-@compiled
+@inner
 def _better(side: int, price: int, than: int) -> bool:
     return price > than if side == _BID else price < than
 
 
-@compiled
+@inner
 def _find_best(state: BucketedState, symbol: int, side: int) -> None:
     """Walk from the emptied best bucket away from the market to the next one in use, around the array once."""
     step = -1 if side == _BID else 1
@@ -100,7 +100,7 @@ def _find_best(state: BucketedState, symbol: int, side: int) -> None:
             return
 
 
-@compiled
+@inner
 def _add(state: BucketedState, symbol: int, side: int, price: int, size: int) -> None:
     bucket = (price >> BUCKET_SHIFT) & _MASK
     held = state.quantity[symbol, side, bucket]
@@ -117,7 +117,7 @@ def _add(state: BucketedState, symbol: int, side: int, price: int, size: int) ->
         state.sides[symbol, side, _BEST] = price
 
 
-@compiled
+@inner
 def _take(state: BucketedState, symbol: int, side: int, price: int, size: int) -> None:
     bucket = (price >> BUCKET_SHIFT) & _MASK
     held = state.quantity[symbol, side, bucket]
@@ -162,7 +162,7 @@ def bucketed_apply(state: BucketedState, records: Transactions, start: int, coun
     return count
 
 
-@compiled
+@inner
 def bucketed_mark_stale(state: BucketedState, symbol: int) -> None:
     """Something of this symbol was lost: its book is not the venue's any more."""
     state.status[symbol] = 1

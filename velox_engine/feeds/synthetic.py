@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velox_engine.feeds.random_stream import random_word, stream_key
-from velox_engine.jit import compiled, int64
+from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words
 from velox_engine.records import Action, Flags, Instrument, Side, Transactions
 
@@ -104,7 +104,7 @@ def make_synthetic(model: str, seed: int, live_orders: int) -> Synthetic:
     return Synthetic(words, orders, np.zeros(capacity, np.int64), np.zeros(capacity, np.int32), queues)
 
 
-@compiled
+@inner
 def _put(
     records: Transactions, at: int, item: int, action: int, order_id: int, side: int, price: int, size: int, match: int
 ) -> None:
@@ -120,7 +120,7 @@ def _put(
     record.flags = _LAST
 
 
-@compiled
+@inner
 def _fill_uniform(source: Synthetic, records: Transactions, start: int, count: int) -> None:
     item = source.words[ITEM]
     key = np.uint64(source.words[KEY])
@@ -133,13 +133,13 @@ def _fill_uniform(source: Synthetic, records: Transactions, start: int, count: i
     source.words[ITEM] = item + count
 
 
-@compiled
+@inner
 def _below(word: np.uint64, limit: int) -> int:
     """Scale 32 random bits to 0 … limit - 1."""
     return int64((word * np.uint64(limit)) >> np.uint64(32))
 
 
-@compiled
+@inner
 def _enter(source: Synthetic, side: int, level: int, size: int, order_id: int) -> None:
     words, orders, queues = source.words, source.orders, source.queues
     slot = words[_FREE]
@@ -162,7 +162,7 @@ def _enter(source: Synthetic, side: int, level: int, size: int, order_id: int) -
         words[_BEST + _ASK] = min(words[_BEST + _ASK], level)
 
 
-@compiled
+@inner
 def _leave(source: Synthetic, slot: int) -> None:
     words, orders, queues = source.words, source.orders, source.queues
     order = orders[slot]
@@ -193,7 +193,7 @@ def _leave(source: Synthetic, slot: int) -> None:
         words[_BEST + _ASK] = best
 
 
-@compiled
+@inner
 def _add_level(source: Synthetic, side: int, word: np.uint64) -> int:
     """Choose a limit price's level: log-uniform behind the opposite best, or behind the last trade if there is none."""
     words = source.words
@@ -208,7 +208,7 @@ def _add_level(source: Synthetic, side: int, word: np.uint64) -> int:
     return min(max(level, 0), LEVELS - 1)
 
 
-@compiled
+@inner
 def _next_of_market(source: Synthetic, records: Transactions, at: int, item: int) -> None:
     words, orders = source.words, source.orders
     key = np.uint64(words[KEY])

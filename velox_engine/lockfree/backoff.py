@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numba import types
 
-from velox_engine.jit import compiled, int64
+from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words, pause
 from velox_engine.lockfree.clock import ticks
 from velox_engine.lockfree.memory import aligned_words
@@ -74,7 +74,7 @@ def backoff_reset(backoff: Backoff) -> None:
     words[_LONG_SLEEP_NS] = SHORT_SLEEP_NS
 
 
-@compiled
+@inner
 def _sleep(backoff: Backoff, now: int, ns: int) -> None:
     words = backoff.words
     _usleep(np.uint32(max(ns // 1000, 1)))

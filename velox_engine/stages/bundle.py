@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from velox_engine.jit import compiled, int64
+from velox_engine.jit import inner, int64
 from velox_engine.lockfree.atomics import Words, load_acquire, load_relaxed, store_release
 from velox_engine.lockfree.memory import aligned_words
 from velox_engine.lockfree.ring import (
@@ -77,7 +77,7 @@ def make_bundler(stage: Stage, *, batch: int, max_size: int, timeout_ticks: int,
     return Bundler(stage, words, descriptors)
 
 
-@compiled
+@inner
 def _flush(bundler: Bundler, cursor: int, reason: int, now: int) -> None:
     """Write the open bundle's descriptor into the slot of ``cursor``; the caller publishes it."""
     words, image = bundler.words, bundler.stage.image
@@ -95,7 +95,7 @@ def _flush(bundler: Bundler, cursor: int, reason: int, now: int) -> None:
     words[_FLUSHED] += 1
 
 
-@compiled
+@inner
 def bundle_wake(bundler: Bundler) -> int:
     """Return when the open bundle must be flushed, ticks; 2^62 when none is open."""
     if bundler.words[_OPEN_COUNT] == 0:
@@ -103,7 +103,7 @@ def bundle_wake(bundler: Bundler) -> int:
     return bundler.words[_OPENED] + bundler.words[_TIMEOUT]
 
 
-@compiled
+@inner
 def _flush_alone(bundler: Bundler, target: Ring, reason: int, now: int) -> bool:
     """Flush the open bundle if the next ring has room; say whether it did."""
     if ring_room(target, 1) == 0:
@@ -114,7 +114,7 @@ def _flush_alone(bundler: Bundler, target: Ring, reason: int, now: int) -> bool:
     return True
 
 
-@compiled
+@inner
 def _idle(bundler: Bundler, control: Control, target: Ring, upstream: int, now: int) -> int:
     """Nothing came in: flush what is late, or, when upstream is drained, what is left."""
     words = bundler.words
@@ -133,7 +133,7 @@ def _idle(bundler: Bundler, control: Control, target: Ring, upstream: int, now: 
     return 0
 
 
-@compiled
+@inner
 def bundle_step(bundler: Bundler, control: Control, slots: Slots, source: Ring, target: Ring, now: int) -> int:
     """Do at most one batch; return how many transactions it took, or 1 for a flush alone."""
     words, stage = bundler.words, bundler.stage

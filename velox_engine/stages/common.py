@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from velox_engine.jit import compiled, int64
+from velox_engine.jit import inner, int64
 from velox_engine.lockfree.atomics import Words, load_relaxed, store_release
 from velox_engine.lockfree.histogram import histogram_record
 from velox_engine.lockfree.memory import aligned_words
@@ -65,14 +65,14 @@ def make_stage(region: Words, cursors: Words, cursor: int, block: int, ns_per_ti
     return Stage(image, aligned_words(LANES), cursors, at, region, np.array([ns_per_tick]))
 
 
-@compiled
+@inner
 def room_to_checkpoint(stage: Stage, count: int) -> int:
     """Cut a batch so that it ends at a multiple of 2^20 at the latest, where the hash is kept."""
     left = CHECKPOINT_EVERY - (stage.image[STAGE_PROCESSED] & (CHECKPOINT_EVERY - 1))
     return min(count, left)
 
 
-@compiled
+@inner
 def note_passed(stage: Stage, slots: Slots, start: int, count: int, now: int) -> None:
     """Count ``count`` > 0 records from slot ``start`` on: content, order, latency since each was due."""
     image = stage.image
@@ -89,7 +89,7 @@ def note_passed(stage: Stage, slots: Slots, start: int, count: int, now: int) ->
     store_release(stage.cursors, stage.at[0], sequence)
 
 
-@compiled
+@inner
 def note_latency(stage: Stage, slots: Slots, start: int, count: int, now: int) -> None:
     """Record due → now for each record; those of equal due time as one weighted record. Due 0 is a seed: no latency."""
     due = slots.records[start].due_ticks
@@ -106,7 +106,7 @@ def note_latency(stage: Stage, slots: Slots, start: int, count: int, now: int) -
         histogram_record(stage.image, STAGE_LATENCY, int64((now - due) * scale), run)
 
 
-@compiled
+@inner
 def note_step(stage: Stage, done: int, begun: int, ended: int) -> None:
     """Count a step that did ``done`` > 0: its service time a transaction."""
     image = stage.image
@@ -119,7 +119,7 @@ def note_step(stage: Stage, done: int, begun: int, ended: int) -> None:
     histogram_record(image, STAGE_SERVICE, service, done)
 
 
-@compiled
+@inner
 def note_idle(stage: Stage, held: bool) -> None:
     """Count a step that did nothing: held back by the next ring, or without input."""
     if held:
@@ -130,7 +130,7 @@ def note_idle(stage: Stage, held: bool) -> None:
         stage.image[STAGE_DOING] = STARVED
 
 
-@compiled
+@inner
 def publish_stage(stage: Stage, ring: Ring, now: int) -> None:
     """Copy the stage's image into the region; ``ring`` is the one that it reads (ingress: the one that it fills)."""
     image = stage.image

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from velox_engine.feeds.random_stream import exponential
 from velox_engine.feeds.synthetic import Synthetic, synthetic_fill
-from velox_engine.jit import compiled, int64
+from velox_engine.jit import inner, int64
 from velox_engine.lockfree.atomics import Words, load_acquire, store_release
 from velox_engine.lockfree.clock import ticks
 from velox_engine.lockfree.memory import aligned_words
@@ -103,7 +103,7 @@ def make_ingress(
     return Ingress(stage, words, np.zeros(2), source, make_slots(batch))
 
 
-@compiled
+@inner
 def _begin_schedule(ingress: Ingress, control: Control, now: int) -> None:
     words, gap = ingress.words, control.rates[GAP]
     words[_ZERO] = now
@@ -112,7 +112,7 @@ def _begin_schedule(ingress: Ingress, control: Control, now: int) -> None:
     words[_GAP_INDEX] += 1
 
 
-@compiled
+@inner
 def _adopt(ingress: Ingress, control: Control, serial: int, now: int) -> None:
     """Take over what the supervisor has written since the last serial."""
     words, orders, image = ingress.words, control.words, ingress.stage.image
@@ -143,13 +143,13 @@ def _adopt(ingress: Ingress, control: Control, serial: int, now: int) -> None:
     store_release(orders, ACKNOWLEDGED, serial)
 
 
-@compiled
+@inner
 def _end(ingress: Ingress, control: Control) -> None:
     ingress.words[_DONE] = 1
     store_release(control.words, ENDED, 1)
 
 
-@compiled
+@inner
 def ingress_wake(ingress: Ingress, control: Control) -> int:
     """Return when its next transaction is due, ticks; 2^62 when that is not known (maximum rate, paused, ended)."""
     if ingress.words[_PHASE] != _RUN or ingress.words[_DONE] or control.rates[GAP] == 0.0:
@@ -160,7 +160,7 @@ def ingress_wake(ingress: Ingress, control: Control) -> int:
     return due
 
 
-@compiled
+@inner
 def _due_now(ingress: Ingress, control: Control, slots: Slots, start: int, most: int, now: int) -> int:
     """Write the due times of what is due by now into the slots, at most ``most``; return how many."""
     words, schedule, gap = ingress.words, ingress.schedule, control.rates[GAP]
@@ -187,7 +187,7 @@ def _due_now(ingress: Ingress, control: Control, slots: Slots, start: int, most:
     return made
 
 
-@compiled
+@inner
 def _is_over(ingress: Ingress, control: Control, now: int) -> bool:
     words = ingress.words
     if ingress.stage.image[INGRESS_GENERATED] >= words[_LIMIT]:
@@ -199,7 +199,7 @@ def _is_over(ingress: Ingress, control: Control, now: int) -> bool:
     return control.rates[GAP] == 0.0 or words[_ZERO] + int64(ingress.schedule[_NEXT]) >= words[_END]
 
 
-@compiled
+@inner
 def _generate(ingress: Ingress, control: Control, slots: Slots, start: int, most: int, now: int) -> int:
     image = ingress.stage.image
     most = min(most, ingress.words[_LIMIT] - image[INGRESS_GENERATED])
@@ -211,7 +211,7 @@ def _generate(ingress: Ingress, control: Control, slots: Slots, start: int, most
     return made
 
 
-@compiled
+@inner
 def ingress_step(ingress: Ingress, control: Control, slots: Slots, ring: Ring, now: int) -> int:
     """Do at most one batch; return how many transactions it published or dropped."""
     words = ingress.words

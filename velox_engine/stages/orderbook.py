@@ -18,7 +18,7 @@ from velox_engine.books.bucketed import (
     bucketed_depth,
     bucketed_summary,
 )
-from velox_engine.jit import compiled, int64
+from velox_engine.jit import inner, int64
 from velox_engine.lockfree.atomics import Words, load_acquire, load_relaxed, store_release
 from velox_engine.lockfree.memory import aligned_words
 from velox_engine.lockfree.ring import Ring, ring_consumed, ring_publish, ring_ready, ring_release, ring_room
@@ -174,7 +174,7 @@ def _book_errors(book, out, at):  # type: ignore[no-untyped-def]
     return None
 
 
-@compiled
+@inner
 def _note_trades(orderbook: OrderBook, slots: Slots, start: int, count: int) -> None:
     """Keep the last trades, fills and prints alike."""
     trades = orderbook.trades
@@ -192,7 +192,7 @@ def _note_trades(orderbook: OrderBook, slots: Slots, start: int, count: int) -> 
             trades[TRADES_COUNT] += 1
 
 
-@compiled
+@inner
 def orderbook_step(
     orderbook: OrderBook, book: Any, control: Control, slots: Slots, source: Ring, target: Ring, now: int
 ) -> int:
@@ -224,7 +224,7 @@ def orderbook_step(
     return applied
 
 
-@compiled
+@inner
 def orderbook_must_grow(orderbook: OrderBook) -> bool:
     """Say, once, whether the book asked for more memory."""
     must = orderbook.words[_GROW] != 0
@@ -232,7 +232,7 @@ def orderbook_must_grow(orderbook: OrderBook) -> bool:
     return must
 
 
-@compiled
+@inner
 def publish_depth(orderbook: OrderBook, book: Any, control: Control, now: int) -> None:
     """Publish the books of the leased symbols, the last trades, and the book's counters into the stage's image."""
     stage, words, depth = orderbook.stage, orderbook.words, orderbook.depth
@@ -256,14 +256,14 @@ def publish_depth(orderbook: OrderBook, book: Any, control: Control, now: int) -
     stage.image[ORDERBOOK_TRADES] = orderbook.trades[TRADES_COUNT]
 
 
-@compiled
+@inner
 def depth_symbol(orderbook: OrderBook, slot: int) -> int:
     """Return the symbol that a depth block shows now."""
     block = orderbook.words[_DEPTH_BLOCK] + slot * orderbook.words[_DEPTH_STRIDE]
     return orderbook.stage.region[block + GUARD_WORDS + DEPTH_SYMBOL]
 
 
-@compiled
+@inner
 def publish_books(orderbook: OrderBook, book: Any) -> None:
     """Publish the state and the best prices of every symbol's book."""
     books, words = orderbook.books, orderbook.words

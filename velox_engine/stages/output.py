@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from velox_engine.jit import compiled
+from velox_engine.jit import inner
 from velox_engine.lockfree.atomics import Words, load_acquire, load_relaxed, store_release
 from velox_engine.lockfree.memory import aligned_words
 from velox_engine.lockfree.ring import Ring, ring_consumed, ring_ready, ring_release
@@ -45,7 +45,7 @@ def make_output(stage: Stage, descriptors: NDArray[np.int64], *, batch: int) -> 
     return Output(stage, words, descriptors)
 
 
-@compiled
+@inner
 def _pass(output: Output, slots: Slots, first: int, count: int, now: int) -> None:
     """Count transactions from sequence ``first`` on, cut where the slots wrap and where the hash is kept."""
     while count > 0:
@@ -56,7 +56,7 @@ def _pass(output: Output, slots: Slots, first: int, count: int, now: int) -> Non
         count -= part
 
 
-@compiled
+@inner
 def output_step(output: Output, control: Control, slots: Slots, source: Ring, now: int) -> int:
     """Take bundles, about one batch of transactions; return how many transactions that were."""
     upstream = load_acquire(control.words, _IN)

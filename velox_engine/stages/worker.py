@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
-from velox_engine.jit import compiled
+from velox_engine.jit import compiled, inner
 from velox_engine.lockfree.atomics import Words, load_acquire, load_relaxed, store_relaxed
 from velox_engine.lockfree.backoff import (
     SLEEPS,
@@ -116,7 +116,7 @@ def make_worker(region: Words, *, index: int, stages: int, block: int, spin: boo
     return Worker(words, aligned_words(WORKER_LENGTH), region, make_backoff(ns_per_tick))
 
 
-@compiled
+@inner
 def _publish(worker: Worker, stages: Stages, book: Any, now: int, all_books: bool) -> None:
     words, image, mask = worker.words, worker.image, worker.words[_STAGES]
     words[_PUBLISHED] = now
@@ -142,7 +142,7 @@ def _publish(worker: Worker, stages: Stages, book: Any, now: int, all_books: boo
     publish(worker.region, words[_BLOCK], image)
 
 
-@compiled
+@inner
 def _is_held(stages: Stages, mask: int) -> bool:
     """Say whether one of the worker's stages was held back by the next ring in its last step."""
     held = bool(mask & INGRESS_BIT) and stages.ingress.stage.image[STAGE_DOING] == HELD
@@ -150,7 +150,7 @@ def _is_held(stages: Stages, mask: int) -> bool:
     return held or (bool(mask & BUNDLE_BIT) and stages.bundler.stage.image[STAGE_DOING] == HELD)
 
 
-@compiled
+@inner
 def _turn(stages: Stages, book: Any, mask: int, now: int) -> int:
     """Run the worker's steps once; return how much they did."""
     control, slots = stages.control, stages.slots
@@ -185,7 +185,7 @@ def _turn(stages: Stages, book: Any, mask: int, now: int) -> int:
     return done
 
 
-@compiled
+@inner
 def _idle(worker: Worker, stages: Stages, mask: int, now: int) -> None:
     control = stages.control
     wake = 2**62
