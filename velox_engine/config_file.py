@@ -102,7 +102,8 @@ def _lines(text: str) -> dict[tuple[str | int, ...], int]:
     def mark(table: Any, path: tuple[str | int, ...]) -> None:
         for key in range(len(table)) if isinstance(table, list) else list(table):
             item = table[key]
-            if isinstance(item, dict | tomlkit.items.AoT):
+            empty = isinstance(item, tomlkit.items.InlineTable) and not item
+            if isinstance(item, dict | tomlkit.items.AoT) and not empty:
                 mark(item, (*path, key))
                 continue
             # tomlkit hands out bare booleans

@@ -32,7 +32,7 @@ def plain(number: int | float) -> str:
         number = int(number)
     if isinstance(number, float):
         short, long = repr(number), f"{number:.9f}".rstrip("0")
-        return long if "e" in short and float(long) == number else short
+        return long if "e-" in short and float(long) == number else short
     return f"{number:_}" if abs(number) >= 10_000 else str(number)
 
 
