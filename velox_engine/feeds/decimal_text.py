@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from velox_engine.jit import compiled
+from velox_engine.jit import inner
 
 Bytes = NDArray[np.uint8]
 
@@ -29,7 +29,7 @@ _LAST_SAFE: Final = 922_337_203_685_477_580  # one more digit than this, above 7
 _MOST_SECONDS: Final = 922_337_203  # so many, and one digit more, are still below 2^63 ns
 
 
-@compiled
+@inner
 def read_whole(text: Bytes, at: int) -> tuple[int, int, int]:
     """A whole number with an optional minus sign: value, where it stopped, status."""
     negative = text[at] == 45
@@ -50,7 +50,7 @@ def read_whole(text: Bytes, at: int) -> tuple[int, int, int]:
     return -value if negative else value, at, OK
 
 
-@compiled
+@inner
 def _scaled(value: int, places: int) -> tuple[int, int]:
     """``value`` × 10^``places``, and whether it fits; what does not divide is too precise, never rounded."""
     if value == 0:
@@ -68,7 +68,7 @@ def _scaled(value: int, places: int) -> tuple[int, int]:
     return value, OK
 
 
-@compiled
+@inner
 def _read_with_exponent(text: Bytes, at: int, decimals: int) -> tuple[int, int, int]:
     """A number like ``1.5e-7``, as programs write very small and very large ones; rare, so its speed is no concern."""
     negative = text[at] == 45
@@ -99,7 +99,7 @@ def _read_with_exponent(text: Bytes, at: int, decimals: int) -> tuple[int, int, 
     return -value if negative else value, at, status
 
 
-@compiled
+@inner
 def read_decimal(text: Bytes, at: int, decimals: int) -> tuple[int, int, int]:
     """Decimal text as a count of 10^-``decimals`` (0 to 18): value, where it stopped, status."""
     first = at
@@ -149,7 +149,7 @@ def read_decimal(text: Bytes, at: int, decimals: int) -> tuple[int, int, int]:
     return -value if negative else value, at, OK
 
 
-@compiled
+@inner
 def number_shape(text: Bytes, at: int) -> tuple[int, int, int]:
     """What a number asks for: digits before the point, decimals as written, decimals without trailing zeros.
 
@@ -186,7 +186,7 @@ def number_shape(text: Bytes, at: int) -> tuple[int, int, int]:
     return whole, written, needed
 
 
-@compiled
+@inner
 def read_seconds(text: Bytes, at: int) -> tuple[int, int, int]:
     """Seconds with a fraction as ns: value, where it stopped, status. Digits beyond the ninth are cut off.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velox_engine.feeds.decimal_text import Bytes
-from velox_engine.jit import compiled
+from velox_engine.jit import inner
 
 QUOTE: Final = 34
 COMMA: Final = 44
@@ -50,7 +50,7 @@ def name_words(name: str) -> tuple[int, int]:
     return words[0], words[1]
 
 
-@compiled
+@inner
 def skip_space(text: Bytes, at: int) -> int:
     """Past spaces, tabs and carriage returns; a newline ends the line and stays."""
     while text[at] == 32 or text[at] == 9 or text[at] == 13:
@@ -58,7 +58,7 @@ def skip_space(text: Bytes, at: int) -> int:
     return at
 
 
-@compiled
+@inner
 def _skip_escape(text: Bytes, at: int) -> int:
     """Past what follows a backslash."""
     kind = text[at]
@@ -72,7 +72,7 @@ def _skip_escape(text: Bytes, at: int) -> int:
     return ~at
 
 
-@compiled
+@inner
 def skip_string(text: Bytes, at: int) -> int:
     """Past a string; ``at`` is its opening quote."""
     at += 1
@@ -90,7 +90,7 @@ def skip_string(text: Bytes, at: int) -> int:
         at += 1
 
 
-@compiled
+@inner
 def _skip_number(text: Bytes, at: int) -> int:
     """Past a number in JSON's grammar."""
     if text[at] == 45:
@@ -122,7 +122,7 @@ def _skip_number(text: Bytes, at: int) -> int:
     return at
 
 
-@compiled
+@inner
 def _skip_literal(text: Bytes, at: int, first: int, length: int) -> int:
     for i in range(length):
         if text[at + i] != _LITERALS[first + i]:
@@ -130,7 +130,7 @@ def _skip_literal(text: Bytes, at: int, first: int, length: int) -> int:
     return at + length
 
 
-@compiled
+@inner
 def skip_scalar(text: Bytes, at: int) -> int:
     """Past a string, number, ``true``, ``false`` or ``null``."""
     byte = text[at]
@@ -145,7 +145,7 @@ def skip_scalar(text: Bytes, at: int) -> int:
     return _skip_number(text, at)
 
 
-@compiled
+@inner
 def skip_value(text: Bytes, at: int) -> int:
     """Past any value; nested at most 62 deep."""
     depth = 0
@@ -192,7 +192,7 @@ def skip_value(text: Bytes, at: int) -> int:
             objects >>= 1
 
 
-@compiled
+@inner
 def skip_name(text: Bytes, at: int) -> int:
     """Past a member's name and its colon, to the value."""
     if text[at] != QUOTE:
@@ -206,7 +206,7 @@ def skip_name(text: Bytes, at: int) -> int:
     return skip_space(text, at + 1)
 
 
-@compiled
+@inner
 def read_name(text: Bytes, at: int) -> tuple[int, int, int]:
     """A member's name as two words (see `name_words`), and the place of its value.
 
@@ -238,7 +238,7 @@ def read_name(text: Bytes, at: int) -> tuple[int, int, int]:
     return high, low, skip_space(text, at + 1)
 
 
-@compiled
+@inner
 def next_member(text: Bytes, at: int) -> int:
     """Past a comma to the next member's name, or the place of the closing brace, where there is none."""
     at = skip_space(text, at)
@@ -248,7 +248,7 @@ def next_member(text: Bytes, at: int) -> int:
     return at if text[at] == CLOSE_OBJECT else ~at
 
 
-@compiled
+@inner
 def read_uuid(text: Bytes, at: int) -> tuple[int, int, int]:
     """A UUID in hexadecimal (8-4-4-4-12 digits): its two halves, big-endian, and the place behind (below 0: none)."""
     halves_high = 0
@@ -271,7 +271,7 @@ def read_uuid(text: Bytes, at: int) -> tuple[int, int, int]:
     return halves_high, halves_low, at
 
 
-@compiled
+@inner
 def same_bytes(text: Bytes, at: int, wanted: Bytes, length: int) -> bool:
     """Whether the text goes on with these bytes."""
     for i in range(length):  # noqa: SIM110  # a generator does not compile

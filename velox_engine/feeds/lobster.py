@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 import numpy as np
 
 from velox_engine.errors import FeedError
-from velox_engine.feeds.base import DEFAULT_BATCH_SIZE, TimeBase
+from velox_engine.feeds.base import DEFAULT_BATCH_SIZE, Seed, TimeBase
 from velox_engine.feeds.decimal_text import NOT_A_NUMBER, OK, Bytes, read_seconds, read_whole
 from velox_engine.feeds.lobster_seed import NAME, message_of, seed_levels, sibling
 from velox_engine.feeds.text import (
@@ -94,8 +94,10 @@ def _decode(text: Bytes, cursor: Cursor, skipped: Counts, out: Transactions, wan
         side = _BID if direction == 1 else _ASK
         if kind == 7:
             action, side = _STATUS, _NO_SIDE
-        elif kind >= 5:
-            action = _TRADE
+        elif kind == 6:
+            action, side = _TRADE, _NO_SIDE
+        elif kind == 5:
+            action, side = _TRADE, 1 - side  # the row has the hidden order's side
         elif kind == 1:
             action = _ADD
         elif kind == 2:
@@ -120,8 +122,8 @@ class LobsterFeed(TextFeed):
         "prices have 4 decimals and a tick of 100 (one cent), sizes are whole shares; "
         "symbol, date and level come from the name, and the book is windowed: only the best levels are in the file; "
         "times are ns after midnight of that date in New York, digits beyond the ninth are cut off, and pace a replay; "
-        "1 is ADD, 2 CANCEL, 3 DELETE, 4 EXECUTE, 5 (hidden) and 6 (cross) TRADE, 7 (halt) STATUS; "
-        "side is that of the resting order, for trades too; every row makes a record; "
+        "1 is ADD, 2 CANCEL, 3 DELETE, 4 EXECUTE, 5 (hidden) TRADE, 6 (cross) TRADE without "
+        "a side, 7 (halt) STATUS; a TRADE has the aggressor's side, all else the order's; every row makes a record; "
         "the seed is row 0 of the orderbook file of the same name less message 0, or of the one that is given"
     )
     skip_names = ("other symbols",)
@@ -131,10 +133,10 @@ class LobsterFeed(TextFeed):
         path: str | Path,
         *,
         symbols: Iterable[str] | None = None,
-        seed: str | Path | bool | None = None,
+        seed: Seed = None,
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> None:
-        super().__init__(Path(path), batch_size=batch_size)
+        super().__init__(Path(path), symbols=symbols, batch_size=batch_size)
         named = NAME.fullmatch(self.path.name)
         if named is None or named["kind"] != "message":
             expected = "the name of a message file, SYMBOL_DATE_START_END_message_LEVEL.csv"
@@ -144,21 +146,21 @@ class LobsterFeed(TextFeed):
         self.level = int(named["level"])
         self.windowed = True
         self.time_base = TimeBase("midnight", named["date"], "America/New_York", "event time")
-        self._wanted = symbols is None or named["symbol"] in frozenset(symbols)
+        self._is_wanted = self.wanted is None or named["symbol"] in self.wanted
         self._levels: list[list[tuple[int, int]]] = []
-        if self._wanted:
+        if self._is_wanted:
             self.instruments.append(Instrument(named["symbol"], _PRICE_DECIMALS, 0, _TICK))
-            self._take_seed(sibling(self.path, "orderbook") if seed is None or seed is True else seed)
+            self._take_seed(sibling(self.path, "orderbook") if seed is None else seed)
 
     @classmethod
     def matches(cls, name: str, head: bytes) -> bool:  # a name of this form is never anything else
         """Whether a file of this name is one of LOBSTER's; its orderbook files count, to be refused by name."""
         return NAME.fullmatch(name) is not None
 
-    def _take_seed(self, seed: str | Path | bool | None) -> None:
-        if seed is None or seed is False:
+    def _take_seed(self, seed: Seed) -> None:
+        if not seed:
             return
-        self._levels = seed_levels(Path(str(seed)), self.path, message_of(self._window.line()))
+        self._levels = seed_levels(Path(seed), self.path, message_of(self._window.line()))
         self.seed_source = str(seed)
 
     def _seed(self) -> Iterator[Transactions]:
@@ -176,7 +178,7 @@ class LobsterFeed(TextFeed):
             yield records[first : first + self.batch_size]
 
     def _decode(self, out: Transactions) -> int:
-        return int(_decode(self._window.text, self._window.cursor, self._skipped, out, self._wanted))
+        return int(_decode(self._window.text, self._window.cursor, self._skipped, out, self._is_wanted))
 
     def _fault_words(self, code: int, at: int, field: int) -> str:
         where = f"column {field + 1} ({_COLUMNS[field]})"

@@ -59,8 +59,7 @@ class ManySymbolsFeed(TextFeed):
     def __init__(
         self, path: Path, *, symbols: Iterable[str] | None = None, batch_size: int = DEFAULT_BATCH_SIZE
     ) -> None:
-        super().__init__(path, batch_size=batch_size)
-        self._asked = None if symbols is None else frozenset(symbols)
+        super().__init__(path, symbols=symbols, batch_size=batch_size)
         self._symbols = Symbols()
 
     @abstractmethod
@@ -97,6 +96,6 @@ class ManySymbolsFeed(TextFeed):
             shown = name[:40].decode("ascii", "backslashreplace")
             problem = f"found the symbol '{shown}', expected 1 to {LONGEST} printable ASCII characters"
             raise FeedError(self.path, problem, line=int(self._window.cursor[LINE]) + 1)
-        wanted = self._asked is None or name.decode() in self._asked
+        wanted = self.wanted is None or name.decode() in self.wanted
         self._symbols.add(name, instrument if wanted else -1, decimals, decimals)
         return [name.decode()] if wanted else []

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from velox_engine.feeds.decimal_text import Bytes, number_shape
 from velox_engine.feeds.text import FAULT_AT, FAULT_FIELD, Cursor
-from velox_engine.jit import compiled
+from velox_engine.jit import compiled, inner
 
 NEW_SYMBOL: Final = 10
 """A kernel's status: the name at ``cursor[FAULT_AT]``, ``cursor[FAULT_FIELD]`` bytes long, is not in the table."""
@@ -60,7 +60,7 @@ def _slot_of(slots: NDArray[np.int64], name: Bytes, at: int, length: int) -> int
     return (value ^ (value >> 32)) & (len(slots) - 1)
 
 
-@compiled
+@inner
 def _is_name(names: Bytes, first: int, text: Bytes, at: int, length: int) -> bool:
     for i in range(length):  # noqa: SIM110  # a generator does not compile
         if text[at + i] != names[first + i]:
@@ -68,7 +68,7 @@ def _is_name(names: Bytes, first: int, text: Bytes, at: int, length: int) -> boo
     return True
 
 
-@compiled
+@inner
 def find_symbol(table: SymbolTable, cursor: Cursor, text: Bytes, at: int, length: int) -> int:
     """The entry of this name, -1 where it is new; then the cursor says where it stands."""
     slot = _slot_of(table.slots, text, at, length)
@@ -83,7 +83,7 @@ def find_symbol(table: SymbolTable, cursor: Cursor, text: Bytes, at: int, length
         slot = (slot + 1) & (len(table.slots) - 1)
 
 
-@compiled
+@inner
 def note_price(table: SymbolTable, entry: int, text: Bytes, at: int) -> None:
     """Raise the symbol's price decimals to what this price needs."""
     _, written, needed = number_shape(text, at)
@@ -91,7 +91,7 @@ def note_price(table: SymbolTable, entry: int, text: Bytes, at: int) -> None:
     table.facts[entry, PRICE_DECIMALS] = max(table.facts[entry, PRICE_DECIMALS], decimals)
 
 
-@compiled
+@inner
 def note_size(table: SymbolTable, entry: int, text: Bytes, at: int) -> None:
     """Raise what is known of the symbol's sizes to this one."""
     whole, written, needed = number_shape(text, at)

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 import numpy as np
 
 from velox_engine.errors import FeedError
-from velox_engine.feeds.base import DEFAULT_BATCH_SIZE, TimeBase
+from velox_engine.feeds.base import DEFAULT_BATCH_SIZE, Seed, TimeBase
 from velox_engine.feeds.decimal_text import NOT_A_NUMBER, TOO_PRECISE
 from velox_engine.feeds.many_symbols import DECIMALS_RULE, DEFAULT_DECIMALS, ManySymbolsFeed
 from velox_engine.feeds.tardis_rows import (
@@ -54,8 +54,8 @@ class TardisFeed(ManySymbolsFeed):
         + "; times are microseconds UTC, and local_timestamp paces a replay; "
         "level changes: every row is a LEVEL, rows of one symbol with one local_timestamp are one event, a snapshot "
         "row after another row begins with CLEAR, a book without a snapshot is stale; "
-        "trades: every row is a TRADE whose side is the resting order's (the opposite of the aggressor's, which the "
-        "file tells), and whose match number is the id if it is a number, the first 8 bytes of a UUID, else 0; "
+        "trades: every row is a TRADE with the aggressor's side, whose match number is the id if it is a number, the "
+        "first 8 bytes of a UUID, else 0; "
         "every row of the symbols asked for makes a record"
     )
     skip_names = ("other symbols",)
@@ -65,12 +65,11 @@ class TardisFeed(ManySymbolsFeed):
         path: str | Path,
         *,
         symbols: Iterable[str] | None = None,
-        seed: str | Path | bool | None = None,
+        seed: Seed = None,
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> None:
         super().__init__(Path(path), symbols=symbols, batch_size=batch_size)
-        if seed is not None and not isinstance(seed, bool):
-            raise FeedError(path, f"got the seed {seed}, expected none: a Tardis file holds its own snapshots")
+        self._without_seed(seed)
         self.time_base = TimeBase("unix", paced_by="receive time (local_timestamp)")
         self._held = np.zeros(1, TRANSACTION)
         self._state = np.zeros(2, np.int64)

@@ -47,7 +47,7 @@ from velox_engine.feeds.text import (
     line_end,
     put,
 )
-from velox_engine.jit import compiled
+from velox_engine.jit import compiled, inner
 from velox_engine.records import Action, Flags, Side, Transactions
 
 OTHER_EXCHANGE: Final = 20
@@ -79,7 +79,7 @@ _GAP: Final = int(Flags.GAP)
 _WORDS: Final = np.frombuffer(b"true,false,bid,ask,buy,sell,unknown,", np.uint8)
 
 
-@compiled
+@inner
 def _word(text: Bytes, at: int, first: int, length: int) -> bool:
     """Whether the column that begins here is this word of `_WORDS` (its comma counts)."""
     for i in range(length):  # noqa: SIM110  # a generator does not compile
@@ -88,7 +88,7 @@ def _word(text: Bytes, at: int, first: int, length: int) -> bool:
     return True
 
 
-@compiled
+@inner
 def _column_end(text: Bytes, at: int) -> int:
     """Where the column ends: its comma, or the line's end."""
     while text[at] != _COMMA and text[at] != 10:
@@ -144,7 +144,7 @@ def release(out: Transactions, cursor: Cursor, held: Transactions, state: Counts
     state[HOLDS] = 0
 
 
-@compiled
+@inner
 def _read_id(text: Bytes, at: int, end: int) -> int:
     """A trade's id: itself if it is a number, the first 8 bytes of a UUID, else 0."""
     value, behind, status = read_whole(text, at)
@@ -213,12 +213,11 @@ def decode(
             return fault(cursor, LEFT_OVER, at, 4)
         begin = at + 1
         if trades:
-            # the aggressor's side is in the file; the record has that of the order it met
             if _word(text, begin, 19, 4):
-                side = _ASK
+                side = _BID
                 at = begin + 3
             elif _word(text, begin, 23, 5):
-                side = _BID
+                side = _ASK
                 at = begin + 4
             elif _word(text, begin, 28, 8):
                 side = _NO_SIDE

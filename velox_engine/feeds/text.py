@@ -8,7 +8,7 @@ Memory is the window (one MiB, more only while a line is longer) and the batch, 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ from velox_engine.errors import FeedError
 from velox_engine.feeds.base import DEFAULT_BATCH_SIZE, Feed
 from velox_engine.feeds.decimal_text import TOO_LARGE, Bytes
 from velox_engine.feeds.stream import ByteStream
-from velox_engine.jit import compiled
+from velox_engine.jit import compiled, inner
 from velox_engine.records import TRANSACTION, Transactions
 
 WINDOW_BYTES: Final = 1 << 20
@@ -79,7 +79,7 @@ def last_newline(text: Bytes, first: int, stop: int) -> int:
     return -1
 
 
-@compiled
+@inner
 def fault(cursor: Cursor, code: int, at: int, field: int, value: int = 0) -> int:
     """Note what is wrong with the line; gives `FAULT` back, for the kernel to return.
 
@@ -92,7 +92,7 @@ def fault(cursor: Cursor, code: int, at: int, field: int, value: int = 0) -> int
     return FAULT
 
 
-@compiled
+@inner
 def line_end(text: Bytes, at: int) -> int:
     """Where the next line begins if this one ends here (with or without a carriage return), else -1."""
     if text[at] == 13:
@@ -100,7 +100,7 @@ def line_end(text: Bytes, at: int) -> int:
     return at + 1 if text[at] == 10 else -1
 
 
-@compiled
+@inner
 def put(
     out: Transactions,
     cursor: Cursor,
@@ -219,8 +219,10 @@ class TextFeed(Feed):
     skip_names: tuple[str, ...] = ()
     first_bytes: int = WINDOW_BYTES
 
-    def __init__(self, path: Path, *, batch_size: int = DEFAULT_BATCH_SIZE) -> None:
-        super().__init__(path, batch_size=batch_size)
+    def __init__(
+        self, path: Path, *, symbols: Iterable[str] | None = None, batch_size: int = DEFAULT_BATCH_SIZE
+    ) -> None:
+        super().__init__(path, symbols=symbols, batch_size=batch_size)
         if batch_size < 1:
             raise ValueError(f"batch_size: got {batch_size}, allowed are whole numbers from 1")
         self._stream = ByteStream(path)
