@@ -14,13 +14,11 @@ def main(arguments: Sequence[str]) -> int:
     what = "Compile the engine into the cache and leave; the next start finds it there."
     Parser("velox-tui warm", "velox-tui warm", what).read(arguments)
 
-    from velox_engine.engine import compile_engine
-
-    from velox_engine.jit import cache_directory
+    from velox_engine import engine, jit
 
     with Progress("compiling") as progress:
-        compile_engine(progress)
-    directory = cache_directory()
+        engine.compile_engine(progress)
+    directory = jit.cache_directory()
     if directory is None:
         complain("compiled, but there is no directory to keep it in; VELOX_CACHE_DIR names one")
         return 1
