@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.encoders import itch
 from tests.recorded import recorded
+from velox_engine.books.exact import ExactBook
 from velox_engine.errors import FeedError
 from velox_engine.feeds.base import TimeBase
 from velox_engine.feeds.itch import ItchFeed
@@ -343,6 +347,71 @@ def test_the_recorded_file_holds_what_its_manifest_says() -> None:
     assert int(records[-1]["event_ns"]) == ((7 * 60 + 1) * 60 + 46) * 10**9 + 288058227
     sizes = {action: int(records["size"][records["action"] == action].sum()) for action in counts}
     assert (sizes[Action.EXECUTE], sizes[Action.TRADE], sizes[Action.CANCEL]) == (35_908, 18_299, 56)
+
+
+def truth(name: str) -> list[dict[str, str]]:
+    with gzip.open(recorded("itch", f"AAPL_2020-01-30_first7000.truth_{name}.csv.gz"), "rt") as file:
+        return list(csv.DictReader(file))
+
+
+def messages_with_a_record(path: Path) -> list[int]:
+    """The indices of the messages that are not of a type without a record, by the framing alone."""
+    bytes_, at, kinds = path.read_bytes(), 0, []
+    while at < len(bytes_):
+        kinds.append(chr(bytes_[at + 2]))
+        at += 2 + int.from_bytes(bytes_[at : at + 2], "big")
+    return [index for index, kind in enumerate(kinds) if kind not in "RLY"]
+
+
+def test_the_recorded_best_bid_and_offer_are_equal_after_every_change() -> None:
+    records, _, feed = read(recorded(*AAPL))
+    book = ExactBook(feed.instruments)
+    before = [0] * 6
+    changes: list[list[int]] = []
+    for index, record in zip(messages_with_a_record(recorded(*AAPL)), records, strict=True):
+        book.apply(record.reshape(1))
+        bids, asks = book.depth("AAPL", levels=1)
+        best = [int(value) for side in (bids, asks) for value in (side[0] if len(side) else (0, 0, 0))]
+        if best != before:
+            changes.append([index, int(record["event_ns"]), *best])
+            before = best
+    assert changes == [[int(value) for value in row.values()] for row in truth("bbo")]
+    assert len(changes) == 1564
+
+
+def test_the_recorded_final_book_is_equal_order_by_order() -> None:
+    records, _, feed = read(recorded(*AAPL))
+    book = ExactBook(feed.instruments)
+    outcomes = book.apply(records)
+    rows_ = [
+        (row["side"], *(int(row[field]) for field in ("price", "queue_pos", "order_ref", "shares")))
+        for row in truth("final_book")
+    ]
+    found = []
+    for side, letter in enumerate("BS"):
+        place: Counter[int] = Counter()
+        for order in book.orders("AAPL", side):
+            price = int(order["price"])
+            found.append((letter, price, place[price], int(order["order_id"]), int(order["size"])))
+            place[price] += 1
+    assert found == rows_
+    assert len(found) == 187
+    assert (outcomes.unknown, outcomes.negative_remainder, outcomes.crossed) == (0, 0, 0)
+    assert book.best("AAPL") == (3_210_000, 10, 3_211_000, 176)
+    assert book.totals("AAPL")[::2] == (72, 53)
+
+
+def test_every_recorded_execution_is_of_the_front_order_of_the_best_level() -> None:
+    records, _, feed = read(recorded(*AAPL))
+    book = ExactBook(feed.instruments)
+    executions = np.flatnonzero(records["action"] == Action.EXECUTE)
+    done = 0
+    for at in executions.tolist():
+        book.apply(records[done:at])
+        done = at
+        fronts = [book.orders("AAPL", side)["order_id"][:1].tolist() for side in (0, 1)]
+        assert int(records[at]["order_id"]) in fronts[0] + fronts[1]
+    assert len(executions) == 528
 
 
 def test_the_recorded_file_is_found_by_its_content() -> None:

@@ -1,0 +1,470 @@
+"""The compiled part of DBN: mbo, trades, mbp-1 and mbp-10 records into ours.
+
+Source: Databento's DBN versions 1 to 3; these four records are the same in all of them. All numbers are little-endian.
+A record's head: length in words of 4 bytes (1 byte), record type (1), publisher (2), instrument id (4), ts_event (8).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from velox_engine.feeds.bits import RECORD_WORDS, Bytes, Words, little16, little32, little64, put, tail
+from velox_engine.feeds.kernel_feed import Stop
+from velox_engine.jit import compiled
+from velox_engine.records import Action, Flags, Side
+
+MBO: Final = 160
+TRADE: Final = 0
+MBP_1: Final = 1
+MBP_10: Final = 10
+MAPPING: Final = 22
+HEAD_BYTES: Final = 16
+LENGTHS: Final = {MBO: 56, TRADE: 48, MBP_1: 80, MBP_10: 368}
+OTHERS: Final = {
+    0x11: "ohlcv",
+    0x12: "status",
+    0x13: "definition",
+    0x14: "imbalance",
+    0x15: "error",
+    MAPPING: "symbol mapping",
+    0x17: "system",
+    0x18: "statistics",
+    0x20: "ohlcv-1s",
+    0x21: "ohlcv-1m",
+    0x22: "ohlcv-1h",
+    0x23: "ohlcv-1d",
+    0x24: "ohlcv-eod",
+    0xB1: "cmbp-1",
+    0xC0: "cbbo-1s",
+    0xC1: "cbbo-1m",
+    0xC2: "tcbbo",
+    0xC3: "bbo-1s",
+    0xC4: "bbo-1m",
+}
+"""Record types that concern no book."""
+
+ROWS_AT_ONCE: Final = 48
+"""More than one record can become: a TRADE, a CLEAR, and of 10 levels a side all old ones gone and all new ones set."""
+
+# why the decoder comes back, besides FULL and MORE
+NO_LENGTH: Final = int(Stop.OWN)
+SHORT: Final = NO_LENGTH + 1
+WRONG_LENGTH: Final = NO_LENGTH + 2
+LEARN: Final = NO_LENGTH + 3
+"""The record at the start is of an instrument that has no slot, or whose slot is for another time."""
+NAME: Final = NO_LENGTH + 4
+"""The record at the start is a symbol mapping."""
+BAD_SIDE: Final = NO_LENGTH + 5
+BAD_TIME: Final = NO_LENGTH + 6
+MIXED: Final = NO_LENGTH + 7
+"""The record at the start would keep the books in another way than the ones before it."""
+
+# what `DbnState.counters` holds
+LAST_TIME: Final = 0
+TIME_BACK: Final = 1
+OTHER_SYMBOLS: Final = 2
+NO_PRICE: Final = 3
+NO_SIDE: Final = 4
+GAPS: Final = 5
+LAST_SLOT: Final = 6
+PACING: Final = 7
+"""The pacing time of the record that made it stop with `LEARN`."""
+BOOKS: Final = 8
+"""The record type that keeps the books, plus 1; 0 while there was none."""
+COUNTERS: Final = 9
+
+SIDE_WORDS: Final = 30  # ten levels of price, size, count; an empty one has size 0
+WINDOW_WORDS: Final = 2 * SIDE_WORDS
+
+_FIRST_SLOTS: Final = 16
+_FIRST_KEYS: Final = 4 * _FIRST_SLOTS  # and so always at least half of them empty
+
+_FULL, _MORE = int(Stop.FULL), int(Stop.MORE)
+_UNDEFINED: Final = 2**63 - 1
+_NO_TIME: Final = -1  # 2^64 - 1 as int64
+_F_LAST, _F_TOP, _F_SNAPSHOT, _F_BAD = 128, 64, 32, 4
+_A, _B, _C, _F, _M, _N, _R, _T = (ord(letter) for letter in "ABCFMNRT")
+_SPREAD: Final = -7046029254386353131  # 2^64 / golden ratio, as int64
+
+_ADD, _CANCEL, _MODIFY, _FILL = int(Action.ADD), int(Action.CANCEL), int(Action.MODIFY), int(Action.FILL)
+_TRADE, _LEVEL, _CLEAR, _STATUS = int(Action.TRADE), int(Action.LEVEL), int(Action.CLEAR), int(Action.STATUS)
+_BID, _ASK, _NO_SIDE = int(Side.BID), int(Side.ASK), int(Side.NONE)
+_LAST, _SNAPSHOT, _GAP = int(Flags.LAST), int(Flags.SNAPSHOT), int(Flags.GAP)
+
+
+class DbnState(NamedTuple):
+    """What the decoder knows between two calls. All arrays are int64; n slots, one for each publisher's instrument.
+
+    ============ ============= ==============================================================================
+    field        shape         meaning
+    ============ ============= ==============================================================================
+    lengths      (256,)        by record type: its length in bytes, 0 for types that are skipped
+    keys         (2^k,)        open addressing: publisher × 2^32 + instrument id + 1, or 0
+    slots        (2^k,)        beside each key: its slot
+    owners       (n,)          the key of the slot
+    symbols      (n,)          the instrument's index, or -1 if it is not wanted
+    since, until (n,)          for which pacing times that is so, both included
+    bad          (n,)          1 while records say that the book may be bad
+    windows      (n, 60)       mbp: the levels that were shown last: bids then asks, 10 × (price, size, count)
+    skipped      (256,)        by record type: records that concern no book
+    letters      (256,)        by action letter: records whose action is none of ours
+    counters     (9,)          by the names above
+    ============ ============= ==============================================================================
+    """
+
+    lengths: Words
+    keys: Words
+    slots: Words
+    owners: Words
+    symbols: Words
+    since: Words
+    until: Words
+    bad: Words
+    windows: Words
+    skipped: Words
+    letters: Words
+    counters: Words
+
+
+def _zeros(*shape: int) -> Words:
+    return np.zeros(shape, np.int64)
+
+
+def new_state(*, ts_out: bool, mapping_bytes: int) -> DbnState:
+    """A state without instruments; with ``ts_out`` each record is 8 bytes longer."""
+    lengths = _zeros(256)
+    for kind, length in (LENGTHS | {MAPPING: mapping_bytes}).items():
+        lengths[kind] = length + 8 * ts_out
+    state = DbnState(
+        lengths=lengths,
+        keys=_zeros(_FIRST_KEYS),
+        slots=_zeros(_FIRST_KEYS),
+        owners=_zeros(_FIRST_SLOTS),
+        symbols=_zeros(_FIRST_SLOTS),
+        since=_zeros(_FIRST_SLOTS),
+        until=_zeros(_FIRST_SLOTS),
+        bad=_zeros(_FIRST_SLOTS),
+        windows=_zeros(_FIRST_SLOTS, WINDOW_WORDS),
+        skipped=_zeros(256),
+        letters=_zeros(256),
+        counters=_zeros(COUNTERS),
+    )
+    state.counters[LAST_TIME] = -(2**63)
+    return state
+
+
+def larger(state: DbnState, used: int) -> DbnState:
+    """The state with room for twice as many slots, ``used`` of which are taken."""
+    grown = {name: _twice(getattr(state, name)) for name in ("owners", "symbols", "since", "until", "bad", "windows")}
+    keys, slots = _zeros(2 * len(state.keys)), _zeros(2 * len(state.keys))
+    for slot in range(used):
+        enter(keys, slots, state.owners[slot], slot)
+    return state._replace(keys=keys, slots=slots, **grown)
+
+
+def _twice(array: Words) -> Words:
+    return np.concatenate([array, np.zeros_like(array)])
+
+
+@compiled
+def _place(key: int, size: int) -> int:
+    return (key * _SPREAD >> 20) & (size - 1)
+
+
+@compiled
+def enter(keys: Words, slots: Words, key: int, slot: int) -> None:
+    """Let a key that is not there yet stand for a slot."""
+    at = _place(key, len(keys))
+    while keys[at] != 0:
+        at = (at + 1) & (len(keys) - 1)
+    keys[at] = key
+    slots[at] = slot
+
+
+@compiled
+def _find(state: DbnState, key: int) -> int:
+    """The slot of a key, -1 if it has none."""
+    last = state.counters[LAST_SLOT]
+    if state.owners[last] == key:
+        return last
+    at = _place(key, len(state.keys))
+    while state.keys[at] != 0:
+        if state.keys[at] == key:
+            state.counters[LAST_SLOT] = state.slots[at]
+            return state.slots[at]
+        at = (at + 1) & (len(state.keys) - 1)
+    return -1
+
+
+@compiled
+def decode(data: Bytes, start: int, end: int, words: Words, row: int, state: DbnState) -> tuple[int, int, int]:
+    """Turn records of ``data[start:end]`` into ours from ``row`` on.
+
+    Returns where the first record stands that is not decoded yet, the next row, and why it stopped. A record that
+    makes it stop is not consumed.
+    """
+    last_row = len(words) // RECORD_WORDS - ROWS_AT_ONCE
+    counters = state.counters
+    while True:
+        if end - start < 2:
+            return start, row, NO_LENGTH if end > start and data[start] == 0 else _MORE
+        length = 4 * int(data[start])
+        kind = int(data[start + 1])
+        if length == 0:
+            return start, row, NO_LENGTH
+        if length < HEAD_BYTES:
+            return start, row, SHORT
+        if state.lengths[kind] != 0 and length != state.lengths[kind]:
+            return start, row, WRONG_LENGTH
+        if start + length > end:
+            return start, row, _MORE
+        if state.lengths[kind] == 0:
+            state.skipped[kind] += 1
+            start += length
+            continue
+        if kind == MAPPING:
+            return start, row, NAME
+        if row > last_row:
+            return start, row, _FULL
+
+        # mbo has its order id in front of what it shares with the others, and its flags elsewhere
+        ahead = start + 8 if kind == MBO else start
+        raw = int(data[start + 36 if kind == MBO else start + 30])
+        letter = int(data[ahead + 30 if kind == MBO else ahead + 28])
+        side = _side_of(data[ahead + 31 if kind == MBO else ahead + 29])
+        if side < 0:
+            return start, row, BAD_SIDE
+        event, pacing = little64(data, start + 8), little64(data, ahead + 32)
+        if event == _NO_TIME:
+            event = pacing
+        if pacing == _NO_TIME:
+            pacing = event
+        if pacing == _NO_TIME and counters[LAST_TIME] >= 0:
+            event = pacing = counters[LAST_TIME]
+        if event < 0 or pacing < 0:
+            return start, row, BAD_TIME
+        slot = _find(state, (little16(data, start + 2) << 32 | little32(data, start + 4)) + 1)
+        if slot < 0 or pacing < state.since[slot] or pacing > state.until[slot]:
+            counters[PACING] = pacing
+            return start, row, LEARN
+        if kind != TRADE and counters[BOOKS] != kind + 1:
+            if counters[BOOKS] != 0:
+                return start, row, MIXED
+            counters[BOOKS] = kind + 1
+        symbol = state.symbols[slot]
+        if symbol < 0:
+            counters[OTHER_SYMBOLS] += 1
+            start += length
+            continue
+
+        flags = _SNAPSHOT if raw & _F_SNAPSHOT else 0
+        price, size = little64(data, ahead + 16), little32(data, ahead + 24)
+        first = row
+        if kind == MBO:
+            order_id = little64(data, start + 16)
+            row = _mbo(words, row, state, slot, letter, side, order_id, price, size, event, pacing, flags, raw)
+        else:
+            if letter == _T:
+                row = _print(words, row, state, symbol, side, 0, price, size, event, pacing, flags)
+            elif kind == TRADE:
+                state.letters[letter] += 1
+            if kind != TRADE:
+                levels = 1 if kind == MBP_1 else 10
+                if letter == _R:
+                    put(words, row, 0, 0, 0, event, pacing, 0, tail(symbol, _CLEAR, _NO_SIDE, flags))
+                    row += 1
+                    state.windows[slot, :] = 0
+                row = _show(data, start + 48, levels, words, row, state, slot, event, pacing, flags)
+        start += length
+
+        if raw & _F_LAST:
+            if row == first:
+                # the event ends with a record that changes nothing; its end must not be lost
+                put(words, row, 0, 0, 0, event, pacing, 0, tail(symbol, _STATUS, _NO_SIDE, flags))
+                row += 1
+            words[row * RECORD_WORDS - 1] |= _LAST << 48
+        if row > first:
+            if raw & _F_BAD and state.bad[slot] == 0:
+                words[(first + 1) * RECORD_WORDS - 1] |= _GAP << 48
+                counters[GAPS] += 1
+            state.bad[slot] = 1 if raw & _F_BAD else 0
+            if pacing < counters[LAST_TIME]:
+                counters[TIME_BACK] += 1
+            counters[LAST_TIME] = pacing
+
+
+@compiled
+def _side_of(letter: int) -> int:
+    if letter == _B:
+        return _BID
+    if letter == _A:
+        return _ASK
+    return _NO_SIDE if letter == _N else -1
+
+
+@compiled
+def _print(
+    words: Words,
+    row: int,
+    state: DbnState,
+    symbol: int,
+    side: int,
+    order_id: int,
+    price: int,
+    size: int,
+    event: int,
+    pacing: int,
+    flags: int,
+) -> int:
+    """A trade; one without a price is counted."""
+    if price == _UNDEFINED:
+        state.counters[NO_PRICE] += 1
+        return row
+    put(words, row, order_id, price, size, event, pacing, 0, tail(symbol, _TRADE, side, flags))
+    return row + 1
+
+
+@compiled
+def _mbo(
+    words: Words,
+    row: int,
+    state: DbnState,
+    slot: int,
+    letter: int,
+    side: int,
+    order_id: int,
+    price: int,
+    size: int,
+    event: int,
+    pacing: int,
+    flags: int,
+    raw: int,
+) -> int:
+    symbol = state.symbols[slot]
+    if letter == _T:
+        return _print(words, row, state, symbol, side, order_id, price, size, event, pacing, flags)
+    if letter == _R:
+        state.windows[slot, :] = 0
+        put(words, row, 0, 0, 0, event, pacing, 0, tail(symbol, _CLEAR, _NO_SIDE, flags))
+        return row + 1
+    if letter in (_A, _M):
+        if side == _NO_SIDE:
+            state.counters[NO_SIDE] += 1
+            return row
+        if letter == _A and raw & _F_TOP:
+            return _show_top(words, row, state, slot, side, price, size, event, pacing, flags)
+        if price == _UNDEFINED:
+            state.counters[NO_PRICE] += 1
+            return row
+        action = _ADD if letter == _A else _MODIFY
+    elif letter in (_C, _F):
+        action = _CANCEL if letter == _C else _FILL
+        if price == _UNDEFINED:
+            # the order is named by its id; what is no price must not name a level
+            price, side = 0, _NO_SIDE
+    else:
+        state.letters[letter] += 1
+        return row
+    put(words, row, order_id, price, size, event, pacing, 0, tail(symbol, action, side, flags))
+    return row + 1
+
+
+@compiled
+def _show_top(
+    words: Words,
+    row: int,
+    state: DbnState,
+    slot: int,
+    side: int,
+    price: int,
+    size: int,
+    event: int,
+    pacing: int,
+    flags: int,
+) -> int:
+    """An mbo record of a venue that shows only its best level: this level is now all of its side, or the side is empty
+    (no price)."""
+    symbol = state.symbols[slot]
+    best = state.windows[slot, side * SIDE_WORDS : side * SIDE_WORDS + 3]
+    shown = 0 if price == _UNDEFINED else size
+    if best[1] != 0 and (best[0] != price or shown == 0):
+        put(words, row, 0, best[0], 0, event, pacing, 0, tail(symbol, _LEVEL, side, flags))
+        row += 1
+        best[1] = 0
+    if best[1] != shown:
+        put(words, row, 0, price, shown, event, pacing, 0, tail(symbol, _LEVEL, side, flags))
+        row += 1
+        best[0], best[1] = price, shown
+    return row
+
+
+@compiled
+def _shows(data: Bytes, levels_at: int, levels: int, side: int, price: int, guess: int) -> bool:
+    """Whether the record shows this price; most levels stay where they were, so that place is looked at first."""
+    if guess < levels and _is_level(data, levels_at + 32 * guess, side, price):
+        return True
+    for level in range(levels):  # noqa: SIM110  # compiled code has no generators
+        if _is_level(data, levels_at + 32 * level, side, price):
+            return True
+    return False
+
+
+@compiled
+def _is_level(data: Bytes, at: int, side: int, price: int) -> bool:
+    return little64(data, at + 8 * side) == price and little32(data, at + 16 + 4 * side) != 0
+
+
+@compiled
+def _show(
+    data: Bytes,
+    levels_at: int,
+    levels: int,
+    words: Words,
+    row: int,
+    state: DbnState,
+    slot: int,
+    event: int,
+    pacing: int,
+    flags: int,
+) -> int:
+    """Make the book hold exactly the levels that the record shows: levels that are gone first, of both sides, so that
+    the book is never crossed on the way; then those that are new or changed."""
+    symbol = state.symbols[slot]
+    window = state.windows[slot]
+    for side in range(2):
+        for level in range(levels):
+            at = side * SIDE_WORDS + 3 * level
+            if window[at + 1] != 0 and not _shows(data, levels_at, levels, side, window[at], level):
+                put(words, row, 0, window[at], 0, event, pacing, 0, tail(symbol, _LEVEL, side, flags))
+                row += 1
+    for side in range(2):
+        for level in range(levels):
+            at = levels_at + 32 * level
+            price, size = little64(data, at + 8 * side), little32(data, at + 16 + 4 * side)
+            count = little32(data, at + 24 + 4 * side)
+            if price != _UNDEFINED and size != 0 and not _had(window, side, levels, price, size, count, level):
+                put(words, row, 0, price, size, event, pacing, count, tail(symbol, _LEVEL, side, flags))
+                row += 1
+    for side in range(2):
+        for level in range(levels):
+            at, into = levels_at + 32 * level, side * SIDE_WORDS + 3 * level
+            price = little64(data, at + 8 * side)
+            window[into] = price
+            window[into + 1] = 0 if price == _UNDEFINED else little32(data, at + 16 + 4 * side)
+            window[into + 2] = little32(data, at + 24 + 4 * side)
+    return row
+
+
+@compiled
+def _had(window: Words, side: int, levels: int, price: int, size: int, count: int, guess: int) -> bool:
+    """Whether the window has this level with this size and count."""
+    at = side * SIDE_WORDS + 3 * guess
+    if window[at] == price and window[at + 1] == size and window[at + 2] == count:
+        return True
+    for level in range(levels):
+        at = side * SIDE_WORDS + 3 * level
+        if window[at] == price and window[at + 1] == size and window[at + 2] == count:
+            return True
+    return False
