@@ -119,7 +119,7 @@ def inner(function: F) -> F:
     that code anyway.
     """
     options = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return numba.njit(**options)(function)  # type: ignore[no-any-return]
+    return numba.njit(**options)(function)
 
 
 def compile_for(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:

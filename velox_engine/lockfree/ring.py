@@ -39,7 +39,7 @@ _RELEASED_SEEN: Final = _PRODUCED + 1
 _CONSUMED: Final = 3 * LINE_WORDS
 _PUBLISHED_SEEN: Final = _CONSUMED + 1
 HIGH_WATER: Final = _CONSUMED + 2
-_CAPACITY: Final = 4 * LINE_WORDS
+CAPACITY: Final = 4 * LINE_WORDS
 _LENGTH: Final = 5 * LINE_WORDS
 
 
@@ -59,7 +59,7 @@ def make_ring(capacity: int, start: int = 0) -> Ring:
     words = aligned_words(_LENGTH)
     for cursor in (PUBLISHED, RELEASED, _PRODUCED, _RELEASED_SEEN, _CONSUMED, _PUBLISHED_SEEN):
         words[cursor] = start
-    words[_CAPACITY] = capacity
+    words[CAPACITY] = capacity
     return Ring(words)
 
 
@@ -67,10 +67,10 @@ def make_ring(capacity: int, start: int = 0) -> Ring:
 def ring_room(ring: Ring, wanted: int) -> int:
     """Producer: return how many slots may be written, looking at the consumer only if fewer than wanted are known."""
     words = ring.words
-    room = words[_CAPACITY] - (words[_PRODUCED] - words[_RELEASED_SEEN])
+    room = words[CAPACITY] - (words[_PRODUCED] - words[_RELEASED_SEEN])
     if room < wanted:
         words[_RELEASED_SEEN] = load_acquire(words, RELEASED)
-        room = words[_CAPACITY] - (words[_PRODUCED] - words[_RELEASED_SEEN])
+        room = words[CAPACITY] - (words[_PRODUCED] - words[_RELEASED_SEEN])
     return room
 
 

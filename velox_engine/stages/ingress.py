@@ -7,7 +7,9 @@ plus a gap", so the mean rate is exact and a late start is caught up. A new rate
 that is given up is counted. A pause shifts the schedule. At maximum rate a transaction is due when ingress was ready to
 make it, before it waits for room.
 
-State, private: ``words`` int64 as named below, ``schedule`` float64: 0 next due time, ticks since the schedule began.
+State, private: ``words`` int64 as named below; ``schedule`` float64: 0 next due time, ticks since the schedule began,
+1 mean gap in ticks as adopted (0: maximum rate). The control words are looked at only when their serial has changed, so
+a new rate and its new schedule take effect together.
 """
 
 from __future__ import annotations
@@ -66,6 +68,7 @@ _GAP_FLAG: Final = 15  # 1: something was dropped since the last record
 _LENGTH: Final = 16
 
 _NEXT: Final = 0
+_PACE: Final = 1
 _GAP: Final = int(Flags.GAP)
 _RUN, _PAUSE, _DRAIN = int(Phase.RUN), int(Phase.PAUSE), int(Phase.DRAIN)
 
@@ -104,8 +107,8 @@ def make_ingress(
 
 
 @inner
-def _begin_schedule(ingress: Ingress, control: Control, now: int) -> None:
-    words, gap = ingress.words, control.rates[GAP]
+def _begin_schedule(ingress: Ingress, now: int) -> None:
+    words, gap = ingress.words, ingress.schedule[_PACE]
     words[_ZERO] = now
     words[_READY] = 0
     ingress.schedule[_NEXT] = exponential(np.uint64(words[_GAP_KEY]), words[_GAP_INDEX]) * gap
@@ -119,12 +122,14 @@ def _adopt(ingress: Ingress, control: Control, serial: int, now: int) -> None:
     words[_SERIAL] = serial
     before, phase = words[_PHASE], orders[PHASE]
     words[_PHASE] = phase
+    was_paced = ingress.schedule[_PACE] > 0.0
+    ingress.schedule[_PACE] = control.rates[GAP]
     if before == _RUN and phase != _RUN:
         words[_PAUSED] = now
     if before != _RUN and phase == _RUN:
         if words[_PAUSED] == 0:
             words[_END] = now + words[_DURATION] if words[_DURATION] > 0 else 0
-            _begin_schedule(ingress, control, now)
+            _begin_schedule(ingress, now)
         else:
             shift = now - words[_PAUSED]
             words[_ZERO] += shift
@@ -137,9 +142,9 @@ def _adopt(ingress: Ingress, control: Control, serial: int, now: int) -> None:
         words[_REBASED] = orders[REBASE]
         at = words[_PAUSED] if words[_PAUSED] > 0 else now
         late = at - (words[_ZERO] + int64(ingress.schedule[_NEXT]))
-        if late > 0 and ingress.schedule[_NEXT] > 0.0:
+        if was_paced and late > 0:
             image[INGRESS_LAG_ABANDONED_TICKS] += late
-        _begin_schedule(ingress, control, at)
+        _begin_schedule(ingress, at)
     store_release(orders, ACKNOWLEDGED, serial)
 
 
@@ -150,20 +155,27 @@ def _end(ingress: Ingress, control: Control) -> None:
 
 
 @inner
-def ingress_wake(ingress: Ingress, control: Control) -> int:
+def ingress_wake(ingress: Ingress) -> int:
     """Return when its next transaction is due, ticks; 2^62 when that is not known (maximum rate, paused, ended)."""
-    if ingress.words[_PHASE] != _RUN or ingress.words[_DONE] or control.rates[GAP] == 0.0:
+    if ingress.words[_PHASE] != _RUN or ingress.words[_DONE] or ingress.schedule[_PACE] == 0.0:
         return 2**62
     due = ingress.words[_ZERO] + int64(ingress.schedule[_NEXT])
-    if ingress.words[_END] > 0:
-        return min(due, ingress.words[_END])
+    if 0 < ingress.words[_END] < due:
+        return ingress.words[_END]
     return due
 
 
 @inner
-def _due_now(ingress: Ingress, control: Control, slots: Slots, start: int, most: int, now: int) -> int:
+def ingress_is_paced(ingress: Ingress) -> bool:
+    """Say whether it follows a schedule now, so that nothing can come before its next due time."""
+    return ingress.words[_PHASE] == _RUN and not ingress.words[_DONE] and ingress.schedule[_PACE] > 0.0
+
+
+@inner
+def _due_now(ingress: Ingress, slots: Slots, start: int, most: int, now: int) -> int:
     """Write the due times of what is due by now into the slots, at most ``most``; return how many."""
-    words, schedule, gap = ingress.words, ingress.schedule, control.rates[GAP]
+    words, schedule = ingress.words, ingress.schedule
+    gap = schedule[_PACE]
     if gap == 0.0:
         ready = words[_READY] if words[_READY] > 0 else now
         words[_READY] = 0
@@ -188,7 +200,7 @@ def _due_now(ingress: Ingress, control: Control, slots: Slots, start: int, most:
 
 
 @inner
-def _is_over(ingress: Ingress, control: Control, now: int) -> bool:
+def _is_over(ingress: Ingress, now: int) -> bool:
     words = ingress.words
     if ingress.stage.image[INGRESS_GENERATED] >= words[_LIMIT]:
         return True
@@ -196,14 +208,14 @@ def _is_over(ingress: Ingress, control: Control, now: int) -> bool:
         return False
     if now < words[_END]:
         return False
-    return control.rates[GAP] == 0.0 or words[_ZERO] + int64(ingress.schedule[_NEXT]) >= words[_END]
+    return ingress.schedule[_PACE] == 0.0 or words[_ZERO] + int64(ingress.schedule[_NEXT]) >= words[_END]
 
 
 @inner
-def _generate(ingress: Ingress, control: Control, slots: Slots, start: int, most: int, now: int) -> int:
+def _generate(ingress: Ingress, slots: Slots, start: int, most: int, now: int) -> int:
     image = ingress.stage.image
     most = min(most, ingress.words[_LIMIT] - image[INGRESS_GENERATED])
-    made = _due_now(ingress, control, slots, start, most, now)
+    made = _due_now(ingress, slots, start, most, now)
     if made > 0:
         synthetic_fill(ingress.source, slots.records, start, made)
         image[INGRESS_GENERATED] += made
@@ -223,26 +235,26 @@ def ingress_step(ingress: Ingress, control: Control, slots: Slots, ring: Ring, n
             store_release(control.words, DRAINED, control.words[DRAIN_EPOCH])
         note_idle(ingress.stage, False)
         return 0
-    if _is_over(ingress, control, now):
+    if _is_over(ingress, now):
         _end(ingress, control)
         return 0
     batch = words[_BATCH]
     room = min(ring_room(ring, batch), batch)
     if room == 0:
         if words[_DROP]:
-            dropped = _generate(ingress, control, ingress.scratch, 0, batch, now)
+            dropped = _generate(ingress, ingress.scratch, 0, batch, now)
             if dropped > 0:
                 ingress.stage.image[INGRESS_DROPPED] += dropped
                 words[_GAP_FLAG] = 1
             return dropped
-        if control.rates[GAP] == 0.0 and words[_READY] == 0:
+        if ingress.schedule[_PACE] == 0.0 and words[_READY] == 0:
             words[_READY] = now
         note_idle(ingress.stage, True)
         return 0
     cursor = ring_produced(ring)
     start = cursor & (slots.records.size - 1)
     room = min(room_to_checkpoint(ingress.stage, room), slots.records.size - start)
-    made = _generate(ingress, control, slots, start, room, now)
+    made = _generate(ingress, slots, start, room, now)
     if made == 0:
         note_idle(ingress.stage, False)
         return 0

@@ -26,8 +26,8 @@ from velox_engine.lockfree.memory import aligned_words
 from velox_engine.lockfree.ring import Ring
 from velox_engine.stages.bundle import Bundler, bundle_step, bundle_wake
 from velox_engine.stages.common import HELD, note_step, publish_stage
-from velox_engine.stages.control import DRAIN_EPOCH, DRAINED, GAP, HEARTBEATS, PHASE, STOP, Control, Phase
-from velox_engine.stages.ingress import Ingress, ingress_step, ingress_wake
+from velox_engine.stages.control import DRAIN_EPOCH, DRAINED, HEARTBEATS, PHASE, STOP, Control, Phase
+from velox_engine.stages.ingress import Ingress, ingress_is_paced, ingress_step, ingress_wake
 from velox_engine.stages.orderbook import (
     OrderBook,
     orderbook_must_grow,
@@ -45,12 +45,14 @@ from velox_engine.telemetry.layout import (
     OUTPUT,
     STAGE_DOING,
     WORKER_BUSY_TICKS,
+    WORKER_CORE,
     WORKER_HEARTBEAT_TICKS,
     WORKER_HELD_TICKS,
     WORKER_LENGTH,
     WORKER_LOOPS,
     WORKER_SLEEPS,
     WORKER_SLEPT_TICKS,
+    WORKER_STAGES,
     WORKER_STARTED_TICKS,
     WORKER_STARVED_TICKS,
     WORKER_YIELDS,
@@ -107,13 +109,18 @@ class Stages(NamedTuple):
     output_ring: Ring
 
 
-def make_worker(region: Words, *, index: int, stages: int, block: int, spin: bool, ns_per_tick: float) -> Worker:
+def make_worker(
+    region: Words, *, index: int, stages: int, core: int | None, block: int, spin: bool, ns_per_tick: float
+) -> Worker:
     """Make worker ``index`` for a bit mask of ``stages``; ``block`` is the word of its block in ``region``."""
     words = aligned_words(_LENGTH)
     words[_STAGES], words[_INDEX], words[_BLOCK], words[_SPIN] = stages, index, block, spin
     words[_PUBLISH_EVERY] = round(_PUBLISH_NS / ns_per_tick)
     words[_LAST_KIND] = WORKER_STARVED_TICKS
-    return Worker(words, aligned_words(WORKER_LENGTH), region, make_backoff(ns_per_tick))
+    image = aligned_words(WORKER_LENGTH)
+    image[WORKER_STAGES] = stages
+    image[WORKER_CORE] = -1 if core is None else core
+    return Worker(words, image, region, make_backoff(ns_per_tick))
 
 
 @inner
@@ -190,14 +197,14 @@ def _idle(worker: Worker, stages: Stages, mask: int, now: int) -> None:
     control = stages.control
     wake = 2**62
     if mask & INGRESS_BIT:
-        wake = min(wake, ingress_wake(stages.ingress, control))
+        wake = min(wake, ingress_wake(stages.ingress))
     if mask & BUNDLE_BIT:
         wake = min(wake, bundle_wake(stages.bundler))
     phase = load_relaxed(control.words, PHASE)
     epoch = load_relaxed(control.words, DRAIN_EPOCH)
     drained = load_relaxed(control.words, DRAINED + OUTPUT * LINE_WORDS) == epoch
     resting = (phase == _PAUSE and wake == 2**62) or (phase == _DRAIN and drained)
-    paced = bool(mask & INGRESS_BIT) and control.rates[GAP] > 0.0 and phase == _RUN
+    paced = bool(mask & INGRESS_BIT) and ingress_is_paced(stages.ingress)
     backoff_idle(worker.backoff, now, wake, paced, bool(worker.words[_SPIN]), resting)
 
 

@@ -26,11 +26,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from velox_engine.lockfree.histogram_view import LENGTH as HISTOGRAM_LENGTH
+from velox_engine.lockfree import histogram_view
 
 MAGIC: Final = int.from_bytes(b"VELOXTM\x00", "little")
 LAYOUT_VERSION: Final = 1
 GUARD_WORDS: Final = 2
+HISTOGRAM_LENGTH: Final = histogram_view.LENGTH
 LINE_WORDS: Final = 16
 
 

@@ -1,0 +1,278 @@
+"""The engine: starts, steers and stops the workers. Everything here may be called from any thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+
+from velox_engine.assembly import Assembly, Progress, assemble, compile_stages
+from velox_engine.config import Config, checked, load_config
+from velox_engine.errors import ConfigError, EngineError
+from velox_engine.jit import compile_for
+from velox_engine.lockfree.clock import calibrate
+from velox_engine.report import Report, make_report
+from velox_engine.snapshot import Snapshot, State
+from velox_engine.stages.control import make_control
+from velox_engine.stages.handles import get_word, set_word
+from velox_engine.stages.hiccup import run_hiccup
+from velox_engine.supervisor import Command, Supervisor
+from velox_engine.telemetry import layout
+from velox_engine.telemetry.layout import DEPTH_SLOTS
+from velox_engine.telemetry.reader import TelemetryReader
+from velox_engine.telemetry.writer import publish
+
+_POLL_S: Final = 0.05
+
+
+def _compile_helpers(assembly: Assembly, progress: Progress, total: int) -> None:
+    """Compile what the supervisor calls."""
+    control, words = make_control(), np.zeros(layout.HISTOGRAM_LENGTH + 16, np.int64)
+    image = np.zeros(layout.HISTOGRAM_LENGTH, np.int64)
+    progress("telemetry", 1, total)
+    compile_for(publish, (words, 0, image))
+    progress("control", 2, total)
+    compile_for(get_word, (words, 0))
+    compile_for(set_word, (words, 0, 0))
+    progress("hiccup meter", 3, total)
+    compile_for(run_hiccup, (control, image, words, 0, 1.0))
+    progress("stages", 4, total)
+    compile_stages(assembly)
+    progress("done", total, total)
+
+
+_STEPS: Final = 5
+
+
+def compile_engine(progress: Progress | None = None, config: Config | None = None) -> None:
+    """Compile everything that a run of this configuration needs, into the cache; load it where it is there already.
+
+    ``progress(what, done, total)`` is called before each step and at the end. The default configuration is compiled
+    for if none is given.
+    """
+    tell = progress or (lambda what, done, total: None)
+    tell("clock", 0, _STEPS)
+    assembly = assemble(config or load_config(environ={}), calibrate())
+    try:
+        _compile_helpers(assembly, tell, _STEPS)
+    finally:
+        assembly.region.remove()
+
+
+class Engine:
+    """A transaction pipeline: ``with Engine(load_config("config.toml")) as engine: …``.
+
+    Entering starts it, leaving drains and stops it. A command in the wrong state is an `EngineError` that names the
+    state. All methods may be called from any thread, in any order.
+    """
+
+    def __init__(self, config: Config) -> None:
+        _check(config)
+        self.config = config
+        self._lock = threading.Lock()
+        self._supervisor: Supervisor | None = None
+        self._assembly: Assembly | None = None
+        self._starting = False
+        self._cancelled = ""
+        self._report: Report | None = None
+        self._readers = threading.local()
+        self._leases: dict[int, int] = {}
+        self._cpu_s = 0.0
+
+    # ---- life
+
+    def start(self, progress: Progress | None = None) -> None:
+        """Compile, make the memory and start the workers.
+
+        Raises `EngineError` when it was started before or stopped meanwhile, `ConfigError` for what the machine cannot
+        give, `ClockError` when its clock cannot be used.
+        """
+        with self._lock:
+            if self._starting or self._supervisor is not None:
+                raise EngineError(f"cannot start while {self.state.word}", state=self.state.word)
+            if self._cancelled:
+                raise EngineError(f"stopped before it started: {self._cancelled}", state=State.STOPPED.word)
+            self._starting = True
+        tell = progress or (lambda what, done, total: None)
+        tell("clock", 0, _STEPS)
+        assembly = assemble(self.config, calibrate())
+        try:
+            _compile_helpers(assembly, tell, _STEPS)
+            with self._lock:
+                if self._cancelled:
+                    raise EngineError(f"stopped while starting: {self._cancelled}", state=State.STOPPED.word)
+                self._assembly = assembly
+                self._supervisor = Supervisor(assembly)
+                self._cpu_s = time.process_time()
+                self._supervisor.start()
+        except BaseException:
+            assembly.region.remove()
+            raise
+        self._wait_for(lambda state: state is not State.STARTING, None)
+
+    def stop(self, drain: bool = True, reason: str = "stopped") -> Report:
+        """Drain (unless told not to), stop the workers, and return the report; again the same report when stopped.
+
+        While it is still starting this cancels the start and raises `EngineError`, as there is nothing to report.
+        """
+        self.request_stop(reason, drain)
+        with self._lock:
+            supervisor = self._supervisor
+        if supervisor is None:
+            raise EngineError("it was never started: there is nothing to report", state=self.state.word)
+        supervisor.finished.wait()
+        return self.report()
+
+    def request_stop(self, reason: str = "stopped", drain: bool = True) -> None:
+        """Ask for a stop and return at once; safe in a signal handler. `wait` tells when it has happened."""
+        supervisor = self._supervisor
+        if supervisor is None:
+            self._cancelled = self._cancelled or reason
+        elif not supervisor.finished.is_set():
+            supervisor.submit(Command("stop", (drain, reason)))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._supervisor is not None:
+            self.stop()
+
+    # ---- commands
+
+    def pause(self) -> None:
+        """Take nothing more in; what is inside flows on."""
+        self._ask(Command("pause"))
+
+    def resume(self) -> None:
+        """Go on after a pause or a drain."""
+        self._ask(Command("resume"))
+
+    def set_rate(self, per_second: float | str) -> None:
+        """Begin a new schedule at this rate; ``"max"`` or infinity: as fast as it goes.
+
+        Raises `ConfigError` for a rate that the configuration would not take either.
+        """
+        rate = checked("pipeline.ingress_rate_hz", "max" if per_second == float("inf") else per_second)
+        self._ask(Command("rate", float("inf") if rate == "max" else float(rate)))
+
+    def drain(self) -> None:
+        """Stop ingress, empty every ring, flush the partial bundle; returns when all is out.
+
+        Raises `EngineError` when the deadline (``drain_timeout_secs``) passes first.
+        """
+        self._ask(Command("drain"))
+
+    def watch(self, symbol: int) -> int:
+        """Lease a depth slot for a symbol index, so that snapshots carry its book; return the slot for `unwatch`.
+
+        Raises `EngineError` when all eight are leased.
+        """
+        with self._lock:
+            free = [slot for slot in range(DEPTH_SLOTS) if slot not in self._leases]
+            if not free:
+                raise EngineError(f"all {DEPTH_SLOTS} depth slots are leased", state=self.state.word)
+            slot = free[0]
+            self._leases[slot] = symbol
+        self._ask(Command("lease", (slot, symbol)))
+        return slot
+
+    def unwatch(self, slot: int) -> None:
+        """Give a depth slot back."""
+        self._ask(Command("lease", (slot, -1)))
+        with self._lock:
+            self._leases.pop(slot, None)
+
+    def _ask(self, command: Command) -> None:
+        supervisor = self._supervisor
+        if supervisor is None:
+            raise EngineError(f"cannot {command.kind} while {self.state.word}", state=self.state.word)
+        supervisor.submit(command)
+        while not command.done.wait(_POLL_S):
+            if supervisor.finished.is_set() and not command.done.wait(_POLL_S):
+                raise EngineError(f"cannot {command.kind} while {self.state.word}", state=self.state.word)
+        if command.error is not None:
+            raise command.error
+
+    # ---- looking
+
+    @property
+    def state(self) -> State:
+        """The state as it is now."""
+        supervisor = self._supervisor
+        if supervisor is not None:
+            return supervisor.state
+        return State.STOPPED if self._cancelled else State.STARTING
+
+    def wait(self, timeout: float | None = None) -> State:
+        """Wait until it is drained, stopped or failed and at rest, or the time is up; return the state."""
+        return self._wait_for(lambda state: state >= State.DRAINED, timeout)
+
+    def _wait_for(self, reached: Any, timeout: float | None) -> State:
+        supervisor = self._supervisor
+        if supervisor is None:
+            return self.state
+        with supervisor.changed:
+            supervisor.changed.wait_for(lambda: reached(supervisor.state) or supervisor.finished.is_set(), timeout)
+        return supervisor.state
+
+    def wait_stopped(self, timeout: float | None = None) -> bool:
+        """Wait until the workers have stopped, or the time is up; say whether they have."""
+        return self._supervisor is not None and self._supervisor.finished.wait(timeout)
+
+    def snapshot(self) -> Snapshot:
+        """Take a snapshot; each thread has a reader of its own, so counts never go back within a thread."""
+        return self.reader().read()
+
+    def reader(self) -> TelemetryReader:
+        """Return the calling thread's reader of the telemetry region, for samples, events and books too."""
+        if self._assembly is None:
+            raise EngineError(f"nothing to read while {self.state.word}", state=self.state.word)
+        reader: TelemetryReader | None = getattr(self._readers, "reader", None)
+        if reader is None:
+            reader = self._readers.reader = TelemetryReader(self._assembly.region)
+        return reader
+
+    def report(self) -> Report:
+        """Return the final report; raises `EngineError` before it has stopped."""
+        supervisor, assembly = self._supervisor, self._assembly
+        if supervisor is None or assembly is None or not supervisor.finished.is_set():
+            raise EngineError(f"no report while {self.state.word}; allowed once stopped", state=self.state.word)
+        with self._lock:
+            if self._report is None:
+                self._report = self._make_report(supervisor, assembly)
+                assembly.region.remove()
+            return self._report
+
+    def _make_report(self, supervisor: Supervisor, assembly: Assembly) -> Report:
+        supervisor.join()
+        config = assembly.config
+        return make_report(
+            TelemetryReader(assembly.region).read(),
+            ns_per_tick=assembly.clock.ns_per_tick,
+            reason=supervisor.reason or "stopped",
+            failure=supervisor.failure,
+            drain_timed_out=supervisor.drain_timed_out,
+            drained=(supervisor.drained_transactions, supervisor.drained_bundles),
+            paused_s=supervisor.paused_s,
+            books=[assembly.book.summary(symbol) for symbol in range(len(assembly.instruments))],
+            instruments=assembly.instruments,
+            source={"kind": config.source.kind, "model": config.source.model},
+            limits=config.limits,
+            cpu_s=time.process_time() - self._cpu_s,
+            clock_source=assembly.clock.source,
+        )
+
+
+def _check(config: Config) -> None:
+    """Refuse what the table of keys cannot: settings that do not fit each other."""
+    if config.source.kind != "synthetic":
+        raise ConfigError(
+            f"got {config.source.kind!r}", key="source.kind", value=config.source.kind, allowed='"synthetic"'
+        )

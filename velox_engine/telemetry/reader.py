@@ -1,0 +1,326 @@
+"""Reading the telemetry region: blocks under their sequence locks, put together as a `Snapshot`. Imports no numba."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from velox_engine.lockfree.histogram_view import Histogram
+from velox_engine.records import Rejection
+from velox_engine.snapshot import (
+    BookState,
+    BookSummary,
+    Conservation,
+    DepthSnapshot,
+    Doing,
+    Event,
+    RingSnapshot,
+    Snapshot,
+    StageSnapshot,
+    State,
+    Trade,
+    WorkerSnapshot,
+)
+from velox_engine.telemetry import layout as at
+from velox_engine.telemetry.layout import Block
+from velox_engine.telemetry.region import Region, blocks_of, words_text
+
+_TRIES: Final = 16
+_NS: Final = 1e-9
+_CURSORS: Final = (at.CURSOR_INGRESS, at.CURSOR_ORDERBOOK, at.CURSOR_BUNDLE, at.CURSOR_OUTPUT)
+RING_NAMES: Final = ("ingress", "bundle", "output")
+"""The rings as the report names them: what ingress fills, what the order book fills, what bundle fills."""
+SEVERITIES: Final = ("info", "warning", "error")
+
+
+def as_hex(word: int) -> str:
+    """Write a content hash."""
+    return f"{int(word) % 2**64:016x}"
+
+
+class TelemetryReader:
+    """Reads one region, of this process or another. One thread at a time; make one reader for each thread.
+
+    A block that is being written is tried again a bounded number of times; then the last good copy is returned and the
+    snapshot's ``stale`` names it. Reading touches nothing of the engine's own memory.
+    """
+
+    def __init__(self, region: Region) -> None:
+        self._region = region
+        words = region.words
+        self._good: dict[tuple[Block, int], NDArray[np.int64]] = {}
+        self._stale: list[str] = []
+        self._texts: dict[Block, tuple[int, Any]] = {}
+        self._low: dict[str, int] = {}
+        self.ns_per_tick = float(words[at.HEADER_NS_PER_TICK : at.HEADER_NS_PER_TICK + 1].view(np.float64)[0])
+        self.zero_ticks = int(words[at.HEADER_ZERO_TICKS])
+        self.zero_unix_ns = int(words[at.HEADER_ZERO_UNIX_NS])
+        self.pid = int(words[at.HEADER_PID])
+        self.pid_started = int(words[at.HEADER_PID_STARTED])
+        name = words[at.HEADER_NAME : at.HEADER_NAME + at.HEADER_NAME_WORDS].view(np.uint8).tobytes()
+        self.name = name.rstrip(b"\0").decode(errors="replace")
+
+    def block(self, kind: Block, index: int = 0) -> NDArray[np.int64]:
+        """Return a whole copy of a block's payload, the last good one if none can be had now."""
+        place = self._region.places[kind, index]
+        words, lock = self._region.words, place.at
+        for attempt in range(_TRIES):
+            before = int(words[lock])
+            if before & 1 == 0:
+                copy = words[lock + 1 : lock + at.GUARD_WORDS + place.length].copy()
+                # a writer on a weakly ordered processor is caught by the checksum, which Python has no fence for
+                if int(words[lock]) == before and (before == 0 or int(copy[0]) == at.checksum_of(copy[1:], before)):
+                    self._good[kind, index] = copy[1:]
+                    return copy[1:]
+            if attempt > 2:
+                time.sleep(0)  # the writer may have been put aside in the middle: give it a chance
+        self._stale.append(f"{kind.name.lower()} {index}")
+        return self._good.get((kind, index), np.zeros(place.length, np.int64))
+
+    def _json(self, kind: Block, default: Any) -> Any:
+        lock = int(self._region.words[self._region.at(kind)])
+        known = self._texts.get(kind)
+        if known is None or known[0] != lock:
+            try:
+                known = (lock, json.loads(words_text(self.block(kind)) or json.dumps(default)))
+            except ValueError:
+                known = (lock, default)
+            self._texts[kind] = known
+        return known[1]
+
+    def _passed(self) -> tuple[dict[int, int], Conservation]:
+        """Read the cursors twice, against the stream and along it, and judge them."""
+        cursors = self._region.payload(Block.CURSORS)
+        early = [int(cursors[word]) for word in _CURSORS]  # upstream first: a difference is at most what is inside
+        bundles_out, flushed = int(cursors[at.CURSOR_BUNDLES_OUT]), int(cursors[at.CURSOR_FLUSHED])
+        late = {word: int(cursors[word]) for word in reversed(_CURSORS)}  # downstream first: it never exceeds upstream
+        generated = int(cursors[at.CURSOR_GENERATED])
+        problems = []
+        for up, down in zip(range(3), range(1, 4), strict=True):
+            if late[_CURSORS[down]] > late[_CURSORS[up]]:
+                problems.append(f"{at.STAGE_NAMES[down]} has passed more than {at.STAGE_NAMES[up]}")
+            room = self._room(up)
+            if room and early[up] - early[down] > room:
+                problems.append(
+                    f"{early[up] - early[down]} lie between {at.STAGE_NAMES[up]} and {at.STAGE_NAMES[down]}, "
+                    f"where {room} have room"
+                )
+        if bundles_out > flushed:
+            problems.append("output has passed more bundles than were flushed")
+        counts = {**late, at.CURSOR_GENERATED: generated, at.CURSOR_FLUSHED: flushed}
+        counts[at.CURSOR_BUNDLES_OUT] = bundles_out
+        return counts, Conservation(not problems, tuple(problems))
+
+    def _room(self, stage: int) -> int:
+        """Return the most transactions that may lie between a stage and the next; 0 when it is not known yet."""
+        config = self._json(Block.CONFIG, {})
+        try:
+            buffers, bundle, batch = config["buffers"], config["bundle"], config["pipeline"]["batch"]
+            rings = (buffers["ingress_ring_size"], buffers["bundle_ring_size"])
+            # a stage counts a batch before it publishes it: one batch beside what the ring holds
+            return int(
+                rings[stage] + batch if stage < 2 else (buffers["output_ring_size"] + 2) * bundle["max_size"] + batch
+            )
+        except (KeyError, TypeError):
+            return 0
+
+    def _monotone(self, name: str, value: int) -> int:
+        """Never let a count of this reader go back: a cursor and a block are read at different moments."""
+        value = max(value, self._low.get(name, 0))
+        self._low[name] = value
+        return value
+
+    def read(self) -> Snapshot:
+        """Take a snapshot. Blocks are read output first and ingress last, so that counts never grow downstream."""
+        self._stale = []
+        passed, conservation = self._passed()
+        images = {stage: self.block(Block.STAGE, stage) for stage in (at.OUTPUT, at.BUNDLE, at.ORDERBOOK, at.INGRESS)}
+        control = self.block(Block.CONTROL)
+        now = time.time_ns()
+        stages = tuple(
+            self._stage(stage, images[stage], passed[_CURSORS[stage]]) for stage in range(len(at.STAGE_NAMES))
+        )
+        problems = list(conservation.problems)
+        problems += [f"{stage.name} met a sequence number out of place" for stage in stages if stage.disorder]
+        common = set.intersection(*(set(stage.checkpoints) for stage in stages))
+        if common:
+            last = max(common)
+            if len({stage.checkpoints[last] for stage in stages}) != 1:
+                problems.append(f"content hashes differ at sequence {last}")
+        ingress, bundle, output = images[at.INGRESS], images[at.BUNDLE], images[at.OUTPUT]
+        started = int(control[at.CONTROL_STARTED_UNIX_NS])
+        alive_until = int(control[at.CONTROL_UNIX_NS])
+        config = self._json(Block.CONFIG, {})
+        names = config.get("book_outcomes", [])
+        errors = images[at.ORDERBOOK][at.ORDERBOOK_ERRORS : at.ORDERBOOK_ERRORS + at.BOOK_OUTCOMES]
+        rejected = ingress[at.INGRESS_REJECTED : at.INGRESS_REJECTED + at.REJECTIONS]
+        stalled = int(control[at.CONTROL_STALLED])
+        return Snapshot(
+            name=self.name,
+            pid=self.pid,
+            state=State(int(control[at.CONTROL_STATE])),
+            state_since_unix_ns=int(control[at.CONTROL_STATE_SINCE_UNIX_NS]),
+            taken_unix_ns=now,
+            uptime_s=max(alive_until - started, 0) * _NS if started else 0.0,
+            paused_s=int(control[at.CONTROL_PAUSED_NS]) * _NS,
+            rate_per_s=float(control[at.CONTROL_RATE : at.CONTROL_RATE + 1].view(np.float64)[0]) or math.inf,
+            seed=int(control[at.CONTROL_SEED]),
+            drain_deadline_unix_ns=int(control[at.CONTROL_DRAIN_DEADLINE_UNIX_NS]),
+            source_ended=bool(control[at.CONTROL_SOURCE_ENDED]),
+            generated=passed[at.CURSOR_GENERATED],
+            dropped=int(ingress[at.INGRESS_DROPPED]),
+            rejected={reason.name.lower(): int(rejected[reason]) for reason in Rejection},
+            seeded=int(ingress[at.INGRESS_SEEDED]),
+            lag_abandoned_s=self._seconds(ingress[at.INGRESS_LAG_ABANDONED_TICKS]),
+            stages=stages,
+            rings=self._rings(images),
+            workers=tuple(self._worker(index) for index in blocks_of(self._region, Block.WORKER)),
+            stalled_workers=tuple(index for index in range(64) if stalled >> index & 1),
+            flushed=passed[at.CURSOR_FLUSHED],
+            by_size=int(bundle[at.BUNDLE_BY_SIZE]),
+            by_timeout=int(bundle[at.BUNDLE_BY_TIMEOUT]),
+            by_drain=int(bundle[at.BUNDLE_BY_DRAIN]),
+            open_bundle=int(bundle[at.BUNDLE_OPEN]),
+            bundle_sizes=bundle[at.BUNDLE_SIZES : at.BUNDLE_SIZES + 257].copy(),
+            bundles_out=passed[at.CURSOR_BUNDLES_OUT],
+            sink_written=int(output[at.OUTPUT_SINK_WRITTEN]),
+            sink_lost=int(output[at.OUTPUT_SINK_LOST]),
+            book_errors={name: int(errors[row]) for row, name in enumerate(names)},
+            trades_seen=int(images[at.ORDERBOOK][at.ORDERBOOK_TRADES]),
+            hiccup=Histogram.from_words(self.block(Block.HICCUP)),
+            depths=tuple(self._depths()),
+            trades=self._trades(),
+            conservation=Conservation(not problems, tuple(problems)),
+            warnings=tuple(self._json(Block.WARNINGS, [])),
+            stale=tuple(self._stale),
+            config=config,
+        )
+
+    def _seconds(self, ticks: Any) -> float:
+        return int(ticks) * self.ns_per_tick * _NS
+
+    def _stage(self, stage: int, image: NDArray[np.int64], passed: int) -> StageSnapshot:
+        pairs = image[at.STAGE_CHECKPOINTS : at.STAGE_CHECKPOINTS + 2 * at.CHECKPOINTS].reshape(-1, 2)
+        return StageSnapshot(
+            name=at.STAGE_NAMES[stage],
+            processed=self._monotone(at.STAGE_NAMES[stage], passed),
+            steps=int(image[at.STAGE_STEPS]),
+            starved=int(image[at.STAGE_STARVED]),
+            held=int(image[at.STAGE_HELD]),
+            doing=Doing(int(image[at.STAGE_DOING])),
+            disorder=int(image[at.STAGE_DISORDER]),
+            content=as_hex(int(image[at.STAGE_CONTENT])),
+            checkpoints={int(sequence): as_hex(int(content)) for sequence, content in pairs if sequence},
+            first_ticks=int(image[at.STAGE_FIRST_TICKS]),
+            last_ticks=int(image[at.STAGE_LAST_TICKS]),
+            latency=Histogram.from_words(image[at.STAGE_LATENCY : at.STAGE_LATENCY + at.HISTOGRAM_LENGTH]),
+            service=Histogram.from_words(image[at.STAGE_SERVICE : at.STAGE_SERVICE + at.HISTOGRAM_LENGTH]),
+            published_ticks=int(image[at.STAGE_PUBLISHED_TICKS]),
+            stale=f"stage {stage}" in self._stale,
+        )
+
+    def _rings(self, images: dict[int, NDArray[np.int64]]) -> tuple[RingSnapshot, ...]:
+        readers = (at.ORDERBOOK, at.BUNDLE, at.OUTPUT)
+        return tuple(
+            RingSnapshot(
+                name,
+                int(images[reader][at.STAGE_RING_WAITING]),
+                int(images[reader][at.STAGE_RING_HIGH_WATER]),
+                int(images[reader][at.STAGE_RING_CAPACITY]),
+            )
+            for name, reader in zip(RING_NAMES, readers, strict=True)
+        )
+
+    def _worker(self, index: int) -> WorkerSnapshot:
+        image = self.block(Block.WORKER, index)
+        core = int(image[at.WORKER_CORE])
+        mask = int(image[at.WORKER_STAGES])
+        now_ticks = self.zero_ticks + (time.time_ns() - self.zero_unix_ns) / self.ns_per_tick
+        beat = int(image[at.WORKER_HEARTBEAT_TICKS])
+        return WorkerSnapshot(
+            index=index,
+            core=core if core >= 0 else None,
+            thread_id=int(image[at.WORKER_THREAD_ID]),
+            stages=tuple(name for stage, name in enumerate(at.STAGE_NAMES) if mask >> stage & 1),
+            started_s=self._seconds(int(image[at.WORKER_STARTED_TICKS]) - self.zero_ticks),
+            busy_s=self._seconds(image[at.WORKER_BUSY_TICKS]),
+            starved_s=self._seconds(image[at.WORKER_STARVED_TICKS]),
+            held_s=self._seconds(image[at.WORKER_HELD_TICKS]),
+            slept_s=self._seconds(image[at.WORKER_SLEPT_TICKS]),
+            sleeps=int(image[at.WORKER_SLEEPS]),
+            yields=int(image[at.WORKER_YIELDS]),
+            grows=int(image[at.WORKER_GROWS]),
+            grow_s=self._seconds(image[at.WORKER_GROW_TICKS]),
+            heartbeat_age_s=max((now_ticks - beat) * self.ns_per_tick * _NS, 0.0) if beat else 0.0,
+        )
+
+    def _depths(self) -> list[DepthSnapshot]:
+        found = []
+        for slot in range(at.DEPTH_SLOTS):
+            depth = self.block(Block.DEPTH, slot)
+            bids, asks = int(depth[at.DEPTH_BIDS]), int(depth[at.DEPTH_ASKS])
+            if depth[at.DEPTH_TICKS] == 0 or depth[at.DEPTH_SYMBOL] < 0:
+                continue
+            sides = depth[at.DEPTH_SIDE :].reshape(2, at.DEPTH_LEVELS, at.DEPTH_LEVEL_WORDS)
+            found.append(
+                DepthSnapshot(
+                    symbol=int(depth[at.DEPTH_SYMBOL]),
+                    state=BookState(int(depth[at.DEPTH_STATE])),
+                    sequence=int(depth[at.DEPTH_SEQUENCE]),
+                    ticks=int(depth[at.DEPTH_TICKS]),
+                    approximate=bool(depth[at.DEPTH_APPROXIMATE]),
+                    bids=sides[0, :bids].copy(),
+                    asks=sides[1, :asks].copy(),
+                )
+            )
+        return found
+
+    def _trades(self) -> tuple[Trade, ...]:
+        block = self.block(Block.TRADES)
+        count = int(block[at.TRADES_COUNT])
+        rows = block[at.TRADES_FIRST :].reshape(at.TRADES_KEPT, at.TRADE_WORDS)
+        return tuple(
+            Trade(*(int(word) for word in rows[trade % at.TRADES_KEPT][:7]))
+            for trade in range(max(count - at.TRADES_KEPT, 0), count)
+        )
+
+    def books(self) -> list[BookSummary]:
+        """Return the state and the best of every symbol's book, by symbol index (published twice a second)."""
+        block = self.block(Block.BOOKS)
+        rows = block[at.BOOKS_FIRST :].reshape(-1, at.BOOK_WORDS)[: int(block[at.BOOKS_COUNT])]
+        return [BookSummary(BookState(int(row[0])), *(int(word) for word in row[1:])) for row in rows]
+
+    def samples(self) -> dict[str, NDArray[np.int64]]:
+        """Return the one-second samples of the last 15 minutes, oldest first, one array a field (`SAMPLE_FIELDS`)."""
+        block = self.block(Block.SAMPLES)
+        count = int(block[at.SAMPLES_COUNT])
+        rows = block[at.SAMPLES_FIRST :].reshape(at.SAMPLES_KEPT, at.SAMPLE_WORDS)
+        kept = rows[np.arange(max(count - at.SAMPLES_KEPT, 0), count) % at.SAMPLES_KEPT]
+        return {name: kept[:, column] for column, name in enumerate(at.SAMPLE_FIELDS)}
+
+    def events(self) -> list[Event]:
+        """Return the last events, oldest first."""
+        block = self.block(Block.EVENTS)
+        count = int(block[at.EVENTS_COUNT])
+        rows = block[at.EVENTS_FIRST :].reshape(at.EVENTS_KEPT, at.EVENT_WORDS)
+        kept = (rows[event % at.EVENTS_KEPT] for event in range(max(count - at.EVENTS_KEPT, 0), count))
+        return [Event(int(row[0]), SEVERITIES[int(row[1])], words_text(row[at.EVENT_TEXT - 1 :])) for row in kept]
+
+    def instruments(self) -> list[dict[str, Any]]:
+        """Return the instrument table: symbol, price_decimals, size_decimals and tick, by symbol index."""
+        block = self.block(Block.INSTRUMENTS)
+        rows = block[at.INSTRUMENTS_FIRST :].reshape(-1, at.INSTRUMENT_WORDS)[: int(block[at.INSTRUMENTS_COUNT])]
+        return [
+            {
+                "symbol": words_text(row[at.INSTRUMENT_NAME - 1 :]),
+                "price_decimals": int(row[0]),
+                "size_decimals": int(row[1]),
+                "tick": int(row[2]),
+            }
+            for row in rows
+        ]

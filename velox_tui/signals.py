@@ -1,0 +1,48 @@
+"""What SIGINT, SIGTERM and SIGHUP do: the first drains and leaves, the second leaves at once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final
+
+from velox_engine.engine import Engine
+
+EXIT_BASE: Final = 128
+
+
+class Ending:
+    """Remembers the signal that ends a run, and steers the engine by it, without the help of any event loop."""
+
+    def __init__(self, engine: Engine, *, wake: Callable[[], None] = lambda: None) -> None:
+        self._engine = engine
+        self._wake = wake
+        self.signal: int | None = None
+        self.count = 0
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Stop the engine first, then wake whoever waits; runs in the main thread between two bytecodes."""
+        del frame
+        self.count += 1
+        if self.signal is None:
+            self.signal = number
+        name = signal.Signals(self.signal).name
+        self._engine.request_stop(name, drain=self.count == 1)
+        self._wake()
+
+    @property
+    def name(self) -> str | None:
+        """The name of the signal, ``None`` if there was none."""
+        return None if self.signal is None else signal.Signals(self.signal).name
+
+    @contextmanager
+    def installed(self, *numbers: int) -> Iterator[None]:
+        """Handle these signals meanwhile, also where they were inherited as ignored; put the old handlers back."""
+        before: dict[int, Any] = {number: signal.signal(number, self.handle) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
