@@ -122,17 +122,13 @@ class ExactBook:
         return Status(int(exact_status(self._state, self._index(symbol)))).name.lower()
 
     def _side_depth(self, index: int, side: int, levels: int) -> NDArray[np.void]:
-        length = min(max(0, levels), self._totals_levels(index, side))
+        length = min(max(0, levels), self._totals(index)[3 * side])
         parts = [np.empty(length, np.int64) for _ in range(3)]
         exact_depth(self._state, index, side, length, *parts)
         result = np.empty(length, DEPTH)
         for name, part in zip(("price", "size", "orders"), parts, strict=True):
             result[name] = part
         return result
-
-    def _totals_levels(self, index: int, side: int) -> int:
-        ladders = self._state.ladders
-        return int(ladders["length"][2 * index + side]) if 2 * index < len(ladders) else 0
 
     def _totals(self, index: int) -> list[int]:
         out = np.empty(6, np.int64)

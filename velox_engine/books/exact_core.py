@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from velox_engine.books.exact_levels import append, close_level, free_node, has_two_free, open_level, take_node, unlink
-from velox_engine.books.exact_memory import inlined, ladder_at, load, node_at, slot_at, store, store_byte
+from velox_engine.books.exact_memory import inlined, load, load_byte, node_at, prefetch, slot_at, store, store_byte
 from velox_engine.books.exact_rare import (
     add_anonymous,
     clear,
@@ -19,8 +19,8 @@ from velox_engine.books.exact_rare import (
     set_level,
     take_from_seed,
 )
-from velox_engine.books.exact_state import Need, Outcome
-from velox_engine.books.exact_table import erase, find, put
+from velox_engine.books.exact_state import CROSSED_NOW, CROSSED_THEN, SLOT, Need, Outcome
+from velox_engine.books.exact_table import erase, find, home, put
 from velox_engine.jit import compiled
 from velox_engine.records import INT64_MAX, Action, Flags
 
@@ -32,6 +32,9 @@ _APPLIED, _PASSED, _DUPLICATE = int(Outcome.APPLIED), int(Outcome.PASSED), int(O
 _OVERFLOW, _INVALID, _NEGATIVE = int(Outcome.OVERFLOW), int(Outcome.INVALID), int(Outcome.NEGATIVE_REMAINDER)
 _CROSSED, _GAPS, _SEEDED = int(Outcome.CROSSED), int(Outcome.GAPS), int(Outcome.SEEDED)
 _SYMBOLS: Final = int(Need.SYMBOLS)
+_SLOT: Final = SLOT.itemsize
+_AHEAD: Final = 8
+"""How many records ahead the order's slot is asked for: long enough for memory to answer, short enough to be kept."""
 
 
 @inlined
@@ -135,11 +138,12 @@ def apply_one(book: Any, record: Any) -> bool:
         if flags & _SNAPSHOT:
             notice(book, _SEEDED)
             store_byte(book.stale, symbol, 0)
-    if flags & _LAST:
-        crossed = np.int64(ladder_at(book.ladders, 2 * symbol).best > ~ladder_at(book.ladders, 2 * symbol + 1).best)
-        store_byte(book.crossed, symbol, crossed)
-        if crossed:
+    if flags & _LAST and load_byte(book.crossed, symbol):
+        if load_byte(book.crossed, symbol) & CROSSED_NOW:
             notice(book, _CROSSED)
+            store_byte(book.crossed, symbol, CROSSED_NOW | CROSSED_THEN)
+        else:
+            store_byte(book.crossed, symbol, 0)
     return True
 
 
@@ -149,6 +153,8 @@ def apply_records(books: Any, records: Any, start: Any, count: Any) -> Any:
     book = books[0]
     done = 0
     while done < count:
+        ahead = records[start + min(done + _AHEAD, count - 1)]
+        prefetch(book.order_slots + _SLOT * home(np.int64(ahead.order_id), ahead.symbol, book.order_shift))
         record = records[start + done]
         if np.int64(record.symbol) >= book.symbols:
             book.need = _SYMBOLS

@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velox_engine.books.exact_memory import slot_at
-from velox_engine.books.exact_state import NO_RANK, SLOT, ExactState, Need, chain_free, hash_shift, with_addresses
+from velox_engine.books.exact_state import (
+    NO_RANK,
+    SLOT,
+    ExactState,
+    Need,
+    chain_free,
+    hash_shift,
+    table_length,
+    touched,
+    with_addresses,
+)
 from velox_engine.books.exact_table import find, put
 from velox_engine.jit import compiled
 
@@ -26,13 +36,13 @@ def exact_rehash(old: Any, length: Any, new: Any, shift: Any) -> None:
 
 def _longer(array: NDArray[Any], length: int) -> NDArray[Any]:
     """A copy with ``length`` entries, the new ones 0."""
-    result = np.zeros(length, array.dtype)
+    result = touched(length, array.dtype)
     result[: len(array)] = array
     return result
 
 
 def _larger_table(slots: NDArray[np.void], length: int) -> NDArray[np.void]:
-    result = np.zeros(length, SLOT)
+    result = touched(length, SLOT)
     exact_rehash(slots.ctypes.data, len(slots), result.ctypes.data, hash_shift(length))
     return result
 
@@ -49,9 +59,9 @@ def grow(state: ExactState) -> ExactState:
         state = _more_nodes(state)
     elif need is Need.LEVEL_SLOTS:
         state = state._replace(level_slots=_larger_table(state.level_slots, 2 * len(state.level_slots)))
-    elif need is Need.RANKS:
-        length = max(2 * len(state.ranks), len(state.ranks) + needed)
-        state = state._replace(ranks=_longer(state.ranks, length))
+    elif need is Need.BLOCKS:
+        length = max(2 * len(state.blocks), len(state.blocks) + needed)
+        state = state._replace(blocks=_longer(state.blocks, length))
     elif need is Need.SYMBOLS:
         state = _more_symbols(state, needed + 1)
     book["need"] = Need.NOTHING
@@ -63,7 +73,7 @@ def _more_nodes(state: ExactState) -> ExactState:
     if 2 * old > _MOST_NODES:
         raise MemoryError(f"an exact book holds at most {_MOST_NODES:,} orders and levels")
     nodes, fills = _longer(state.nodes, 2 * old), _longer(state.fills, 2 * old)
-    slots = _larger_table(state.order_slots, 4 * old)
+    slots = _larger_table(state.order_slots, table_length(2 * old))
     chain_free(nodes, old)
     left = int(state.book[0]["free"])  # one at most: a record stops where there are not two
     if left:

@@ -16,14 +16,38 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from velox_engine.books.exact_state import LADDER, NODE, SLOT
+from velox_engine.books.exact_state import BLOCK, LADDER, NODE, SLOT
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+_WITHIN: Final = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
 def inlined(function: F) -> F:
-    """Compile a function into each compiled function that calls it; it has no cache entry of its own."""
-    return numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
+    """Compile a function into each compiled function that calls it."""
+    return numba.njit(**_WITHIN, forceinline=True)(function)
+
+
+def aside(function: F) -> F:
+    """Compile a function that only compiled functions call, and that never shall grow into them.
+
+    Its first statement must be ``stand_aside()``: what is rare would only make the hot loop larger.
+    """
+    # said in so many words: what is compiled for an inlined caller would inherit its option
+    return numba.njit(**_WITHIN, forceinline=False)(function)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def stand_aside(typing_context: Any) -> Any:
+    """Tell LLVM that the function in which this stands is called rarely and must not be inlined."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        builder.function.attributes.add("cold")
+        return context.get_dummy_value()
+
+    return types.void(), generate
 
 
 def _address(context: Any, builder: Any, signature: Any, arguments: Any, item_bytes: int) -> Any:
@@ -48,6 +72,7 @@ node_at: Final = _reader_of(NODE)
 """``node_at(address, index)``: the record itself, to read and to write."""
 slot_at: Final = _reader_of(SLOT)
 ladder_at: Final = _reader_of(LADDER)
+block_at: Final = _reader_of(BLOCK)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -100,17 +125,26 @@ def store_byte(typing_context: Any, address: Any, index: Any, value: Any) -> Any
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def move_words(typing_context: Any, target: Any, source: Any, count: Any) -> Any:
-    """Move ``count`` int64 from one address to another; they may overlap."""
+def move_bytes(typing_context: Any, target: Any, source: Any, count: Any) -> Any:
+    """Move ``count`` bytes from one address to another; they may overlap."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = cgutils.voidptr_t
-        target, source = (builder.inttoptr(each, pointer) for each in arguments[:2])
-        length = builder.mul(arguments[2], ir.Constant(ir.IntType(64), 8))
-        cgutils.raw_memmove(builder, target, source, length, 1)
+        target, source = (builder.inttoptr(each, cgutils.voidptr_t) for each in arguments[:2])
+        cgutils.raw_memmove(builder, target, source, arguments[2], 1)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def highest_bit(typing_context: Any, mask: Any) -> Any:
+    """The number of the highest bit that is set; ``mask`` is an int64 but 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        zeros = builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.sub(ir.Constant(ir.IntType(64), 63), zeros)
+
+    return types.int64(types.int64), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

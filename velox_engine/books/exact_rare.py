@@ -10,20 +10,22 @@ from typing import Any, Final
 
 import numpy as np
 
-from velox_engine.books.exact_levels import (
-    append,
-    close_level,
-    free_node,
-    has_two_free,
-    open_level,
-    rank_of,
-    take_node,
-    unlink,
+from velox_engine.books.exact_ladder import forget_prices, rank_in, turned
+from velox_engine.books.exact_levels import append, close_level, free_node, has_two_free, open_level, take_node, unlink
+from velox_engine.books.exact_memory import (
+    aside,
+    block_at,
+    highest_bit,
+    inlined,
+    ladder_at,
+    load,
+    node_at,
+    slot_at,
+    stand_aside,
+    store,
 )
-from velox_engine.books.exact_memory import inlined, ladder_at, load, node_at, slot_at, store
-from velox_engine.books.exact_state import COUNT_MASK, HAS_ANONYMOUS, HAS_FILLS, IS_SEED, NO_RANK, Outcome
+from velox_engine.books.exact_state import COUNT_MASK, HAS_ANONYMOUS, HAS_FILLS, IS_SEED, Outcome
 from velox_engine.books.exact_table import erase, find, put
-from velox_engine.jit import compiled
 from velox_engine.records import INT64_MAX, Action, Flags
 
 _DELETE: Final = int(Action.DELETE)
@@ -52,34 +54,42 @@ def _side_of(record: Any) -> Any:
     return 2 * np.int64(record.symbol) + record.side
 
 
-@inlined
+@aside
 def _level_if_any(book: Any, side: Any, price: Any) -> Any:
+    """The level at a price, or 0."""
+    stand_aside()
     slot = find(book.level_slots, price, side, book.level_shift)
     return np.int64(slot_at(book.level_slots, slot).node)
 
 
-@inlined
+@aside
 def _order_if_any(book: Any, record: Any) -> Any:
+    """The order that a record names, or 0."""
+    stand_aside()
     slot = find(book.order_slots, np.int64(record.order_id), record.symbol, book.order_shift)
     return np.int64(slot_at(book.order_slots, slot).node)
 
 
-@inlined
+@aside
 def _forget_order(book: Any, order_id: Any, symbol: Any) -> None:
+    """Take an order's id out of its table."""
+    stand_aside()
     erase(book.order_slots, find(book.order_slots, order_id, symbol, book.order_shift), book.order_shift)
 
 
-@compiled
+@aside
 def _level_at(book: Any, side: Any, price: Any) -> Any:
     """The level at a price, made if there is none (then it is empty: fill it at once); 0 where room is needed."""
+    stand_aside()
     slot = find(book.level_slots, price, side, book.level_shift)
     level = np.int64(slot_at(book.level_slots, slot).node)
     return level if level != 0 else open_level(book, side, price, slot)
 
 
-@compiled
+@aside
 def _leave(book: Any, node: Any) -> None:
     """Take a whole piece out of its level, and the level away if it was the last; its id is the caller's."""
+    stand_aside()
     piece = node_at(book.nodes, node)
     number = np.int64(piece.owner)
     level = node_at(book.nodes, number)
@@ -91,13 +101,14 @@ def _leave(book: Any, node: Any) -> None:
         close_level(book, number)
 
 
-@compiled
+@aside
 def take_from_seed(book: Any, record: Any) -> None:
     """A CANCEL, DELETE or EXECUTE of an order that is not known: take its size from the anonymous size at its price.
 
     The piece nearest the front gives it. Whether an order left with it is known only for a DELETE, so a count that was
     known is no longer known after the others.
     """
+    stand_aside()
     size = record.size
     if record.side <= 1 and size > 0:
         number = _level_if_any(book, _side_of(record), record.price)
@@ -126,9 +137,10 @@ def take_from_seed(book: Any, record: Any) -> None:
     instead(book, _UNKNOWN)
 
 
-@compiled
+@aside
 def add_anonymous(book: Any, record: Any) -> bool:
     """An ADD whose source gives no id: a piece of size at the back of its level's queue."""
+    stand_aside()
     if not has_two_free(book):
         return False
     number = _level_at(book, _side_of(record), record.price)
@@ -145,9 +157,10 @@ def add_anonymous(book: Any, record: Any) -> bool:
     return True
 
 
-@compiled
+@aside
 def _seed_level(book: Any, side: Any, price: Any, size: Any, count: Any) -> bool:
     """Make the anonymous size at the front of a level's queue ``size``; its orders stay behind it."""
+    stand_aside()
     if size == 0:
         number = _level_if_any(book, side, price)
         if number != 0:
@@ -185,9 +198,10 @@ def _seed_level(book: Any, side: Any, price: Any, size: Any, count: Any) -> bool
     return True
 
 
-@compiled
+@aside
 def _empty_queue(book: Any, number: Any, keep: Any) -> None:
     """Free every piece in a level's queue but ``keep``; what the level then holds is the caller's."""
+    stand_aside()
     level = node_at(book.nodes, number)
     node = np.int64(level.next)
     while node != number:
@@ -203,9 +217,10 @@ def _empty_queue(book: Any, number: Any, keep: Any) -> None:
     level.next = number
 
 
-@compiled
+@aside
 def set_level(book: Any, record: Any) -> bool:
     """A LEVEL: the whole level becomes one anonymous size (0: none), or with SNAPSHOT only its seed does."""
+    stand_aside()
     size = record.size
     if record.side > 1 or size < 0:
         instead(book, _INVALID)
@@ -243,9 +258,10 @@ def set_level(book: Any, record: Any) -> bool:
     return True
 
 
-@compiled
+@aside
 def _move(book: Any, node: Any, price: Any, size: Any) -> Any:
     """Put an order at the back of the queue at ``price``: 1 done, 0 room is needed, -1 its level would overflow."""
+    stand_aside()
     order = node_at(book.nodes, node)
     old_number = np.int64(order.owner)
     old = node_at(book.nodes, old_number)
@@ -265,9 +281,10 @@ def _move(book: Any, node: Any, price: Any, size: Any) -> Any:
     return 1
 
 
-@compiled
+@aside
 def replace(book: Any, record: Any) -> bool:
     """A REPLACE: the order gets a new id, price and size and goes to the back; its side stays."""
+    stand_aside()
     slots, shift, symbol = book.order_slots, book.order_shift, record.symbol
     old_id, new_id = np.int64(record.order_id), np.int64(record.new_order_id)
     node = _order_if_any(book, record)
@@ -290,13 +307,14 @@ def replace(book: Any, record: Any) -> bool:
     return True
 
 
-@compiled
+@aside
 def modify(book: Any, record: Any) -> bool:
     """A MODIFY: new price and size under the same id, size 0 takes it away.
 
     It keeps its place only at the same price and with a size not above what is left after reported fills (CME's rule
     for icebergs: a display size that is put back is an increase).
     """
+    stand_aside()
     size = record.size
     if size < 0:
         instead(book, _INVALID)
@@ -325,9 +343,10 @@ def modify(book: Any, record: Any) -> bool:
     return moved != 0
 
 
-@compiled
+@aside
 def note_fill(book: Any, record: Any) -> None:
     """A FILL: nothing changes yet; remember how much of the order is spoken for."""
+    stand_aside()
     instead(book, _PASSED)
     node = _order_if_any(book, record)
     if node == 0:
@@ -339,24 +358,30 @@ def note_fill(book: Any, record: Any) -> None:
     order.count |= HAS_FILLS
 
 
-@compiled
+@aside
 def clear(book: Any, symbol: Any) -> None:
     """Take every order and level of a symbol away."""
+    stand_aside()
     for side in range(2 * symbol, 2 * symbol + 2):
         ladder = ladder_at(book.ladders, side)
-        for i in range(ladder.start, ladder.start + ladder.length):
-            slot = find(book.level_slots, rank_of(load(book.ranks, i), side), side, book.level_shift)
-            number = np.int64(slot_at(book.level_slots, slot).node)
-            node = np.int64(node_at(book.nodes, number).next)
-            while node != number:
-                piece = node_at(book.nodes, node)
-                behind = np.int64(piece.next)
-                if piece.key != 0:
-                    _forget_order(book, piece.key, symbol)
-                free_node(book, node)
-                node = behind
-            erase(book.level_slots, slot, book.level_shift)
-            free_node(book, number)
-            book.levels -= 1
-        ladder.length = 0
-        ladder.best = NO_RANK
+        for i in range(ladder.length):
+            block = block_at(book.blocks, ladder.start + i)
+            mask = block.mask
+            while mask != 0:
+                bit = highest_bit(mask)
+                mask ^= 1 << bit
+                price = turned(rank_in(block, bit, ladder, side), side)
+                slot = find(book.level_slots, price, side, book.level_shift)
+                number = np.int64(slot_at(book.level_slots, slot).node)
+                node = np.int64(node_at(book.nodes, number).next)
+                while node != number:
+                    piece = node_at(book.nodes, node)
+                    behind = np.int64(piece.next)
+                    if piece.key != 0:
+                        _forget_order(book, piece.key, symbol)
+                    free_node(book, node)
+                    node = behind
+                erase(book.level_slots, slot, book.level_shift)
+                free_node(book, number)
+                book.levels -= 1
+        forget_prices(book, side)

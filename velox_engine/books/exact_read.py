@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from velox_engine.books.exact_levels import rank_of
-from velox_engine.books.exact_memory import inlined, ladder_at, load, load_byte, node_at, slot_at
-from velox_engine.books.exact_state import COUNT_MASK, Status
+from velox_engine.books.exact_ladder import rank_in, turned
+from velox_engine.books.exact_memory import block_at, highest_bit, inlined, ladder_at, load_byte, node_at, slot_at
+from velox_engine.books.exact_state import COUNT_MASK, CROSSED_THEN, Status
 from velox_engine.books.exact_table import find
 from velox_engine.jit import compiled
 
@@ -20,9 +20,8 @@ _CROSSED, _STALE = int(Status.CROSSED), int(Status.STALE)
 
 
 @inlined
-def _level_by_rank(book: Any, side: Any, i: Any) -> Any:
-    """The level whose rank stands at ``ranks[i]``: prices are kept in order, levels are found by price."""
-    slot = find(book.level_slots, rank_of(load(book.ranks, i), side), side, book.level_shift)
+def _level_at_rank(book: Any, side: Any, rank: Any) -> Any:
+    slot = find(book.level_slots, turned(rank, side), side, book.level_shift)
     return np.int64(slot_at(book.level_slots, slot).node)
 
 
@@ -37,13 +36,20 @@ def exact_depth(state: Any, symbol: Any, side: Any, levels: Any, out_price: Any,
     if symbol >= book.symbols:
         return 0
     ladder = ladder_at(book.ladders, 2 * symbol + side)
-    shown = min(levels, ladder.length)
-    for k in range(shown):
-        number = _level_by_rank(book, 2 * symbol + side, ladder.start + ladder.length - 1 - k)
-        level = node_at(book.nodes, number)
-        out_price[k] = level.key
-        out_size[k] = level.size
-        out_orders[k] = level.count & COUNT_MASK
+    shown = 0
+    for i in range(ladder.start + ladder.length - 1, ladder.start - 1, -1):
+        block = block_at(book.blocks, i)
+        mask = block.mask
+        while mask != 0:
+            if shown >= levels:
+                return shown
+            bit = highest_bit(mask)
+            mask ^= 1 << bit
+            level = node_at(book.nodes, _level_at_rank(book, 2 * symbol + side, rank_in(block, bit, ladder, side)))
+            out_price[shown] = level.key
+            out_size[shown] = level.size
+            out_orders[shown] = level.count & COUNT_MASK
+            shown += 1
     return shown
 
 
@@ -57,9 +63,9 @@ def exact_best(state: Any, symbol: Any, out: Any) -> None:
     for side in range(2):
         ladder = ladder_at(book.ladders, 2 * symbol + side)
         if ladder.length:
-            number = _level_by_rank(book, 2 * symbol + side, ladder.start + ladder.length - 1)
-            out[2 * side] = node_at(book.nodes, number).key
-            out[2 * side + 1] = node_at(book.nodes, number).size
+            level = node_at(book.nodes, _level_at_rank(book, 2 * symbol + side, ladder.best))
+            out[2 * side] = level.key
+            out[2 * side + 1] = level.size
 
 
 @compiled
@@ -71,15 +77,20 @@ def exact_totals(state: Any, symbol: Any, out: Any) -> None:
         return
     for side in range(2):
         ladder = ladder_at(book.ladders, 2 * symbol + side)
-        out[3 * side] = ladder.length
         for i in range(ladder.start, ladder.start + ladder.length):
-            number = _level_by_rank(book, 2 * symbol + side, i)
-            level = node_at(book.nodes, number)
-            out[3 * side + 1] += level.count & COUNT_MASK
-            node = np.int64(level.next)
-            while node != number:
-                out[3 * side + 2] += 1
-                node = np.int64(node_at(book.nodes, node).next)
+            block = block_at(book.blocks, i)
+            mask = block.mask
+            while mask != 0:
+                bit = highest_bit(mask)
+                mask ^= 1 << bit
+                number = _level_at_rank(book, 2 * symbol + side, rank_in(block, bit, ladder, side))
+                level = node_at(book.nodes, number)
+                out[3 * side] += 1
+                out[3 * side + 1] += level.count & COUNT_MASK
+                node = np.int64(level.next)
+                while node != number:
+                    out[3 * side + 2] += 1
+                    node = np.int64(node_at(book.nodes, node).next)
 
 
 @compiled
@@ -94,16 +105,21 @@ def exact_orders(state: Any, symbol: Any, side: Any, out_id: Any, out_price: Any
     ladder = ladder_at(book.ladders, 2 * symbol + side)
     written = 0
     for i in range(ladder.start + ladder.length - 1, ladder.start - 1, -1):
-        number = _level_by_rank(book, 2 * symbol + side, i)
-        level = node_at(book.nodes, number)
-        node = np.int64(level.next)
-        while node != number and written < out_id.shape[0]:
-            piece = node_at(book.nodes, node)
-            out_id[written] = piece.key
-            out_price[written] = level.key
-            out_size[written] = piece.size
-            written += 1
-            node = np.int64(piece.next)
+        block = block_at(book.blocks, i)
+        mask = block.mask
+        while mask != 0:
+            bit = highest_bit(mask)
+            mask ^= 1 << bit
+            number = _level_at_rank(book, 2 * symbol + side, rank_in(block, bit, ladder, side))
+            level = node_at(book.nodes, number)
+            node = np.int64(level.next)
+            while node != number and written < out_id.shape[0]:
+                piece = node_at(book.nodes, node)
+                out_id[written] = piece.key
+                out_price[written] = level.key
+                out_size[written] = piece.size
+                written += 1
+                node = np.int64(piece.next)
     return written
 
 
@@ -114,6 +130,6 @@ def exact_status(state: Any, symbol: Any) -> Any:
     if symbol < book.symbols:
         if load_byte(book.stale, symbol):
             return _STALE
-        if load_byte(book.crossed, symbol):
+        if load_byte(book.crossed, symbol) & CROSSED_THEN:
             return _CROSSED
     return _WINDOWED if book.windowed else _SYNCED

@@ -14,14 +14,15 @@ field        in an order (or anonymous piece)  in a level
 ``count``    orders it stands for, and marks   orders in its queue, and `HAS_ANONYMOUS`
 ============ ================================= ==========================================
 
-Two open-addressing tables find them: (order id, symbol) → order, (price, side) → level. Each side of a symbol keeps
-the prices of its levels in a sorted array whose best price is last, since nearly all levels come and go there.
+Two open-addressing tables find them: (order id, symbol) → order, (price, side) → level. Which prices have a level is
+kept by side in a sorted array of blocks, a bit for each of 64 neighbouring ticks, the best block last since nearly all
+levels come and go there.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,12 +35,21 @@ NODE: Final = np.dtype(
 SLOT: Final = np.dtype([("key", "i8"), ("tag", "u4"), ("node", "u4")], align=True)
 """A table entry, 16 bytes: what is looked up, and the node it stands for; node 0 is an empty slot."""
 
-LADDER: Final = np.dtype([("best", "i8"), ("start", "i8"), ("length", "i8"), ("room", "i8")], align=True)
-"""One side of one symbol: its levels' ranks are ``ranks[start : start + length]``, ascending; ``room`` is how many fit
-there, and ``best`` repeats the last one (`NO_RANK` when the side is empty)."""
+BLOCK: Final = np.dtype([("key", "i8"), ("mask", "i8")], align=True)
+"""64 neighbouring prices of one side, 16 bytes: bit ``i`` of ``mask`` is set where ``64 * key + i`` has a level."""
+
+LADDER: Final = np.dtype(
+    [("best", "i8"), ("step", "i8"), ("start", "i8"), ("length", "u4"), ("room", "u4")], align=True
+)
+"""One side of one symbol, 32 bytes: which prices have levels, best last.
+
+``best`` is the *rank* of the best price, `NO_RANK` when the side is empty: the price of a bid, ``~price`` of an ask, so
+that higher is better. ``step`` divides every price that the side has had: the tick, found from the prices themselves.
+``blocks[start : start + length]`` hold ``price // step`` (of an ask: its inverse), ascending by key; ``room`` is how
+many blocks fit there.
+"""
 
 NO_RANK: Final = -(2**63)
-"""The best rank of an empty side. A rank is the price of a bid and ``~price`` of an ask: higher is always better."""
 
 # marks in the ``count`` of a node, above 30 bits that count
 HAS_FILLS: Final = 1 << 31
@@ -49,6 +59,12 @@ IS_SEED: Final = 1 << 30
 HAS_ANONYMOUS: Final = 1 << 31
 """Of a level: its queue has or had anonymous pieces."""
 COUNT_MASK: Final = (1 << 30) - 1
+
+
+CROSSED_NOW: Final = 1
+"""In ``crossed``: the best bid is above the best ask."""
+CROSSED_THEN: Final = 2
+"""In ``crossed``: it was after the symbol's last event."""
 
 
 class Outcome(IntEnum):
@@ -101,10 +117,10 @@ class Status(IntEnum):
 
 
 BOOK: Final = np.dtype(
-    [(name, "i8") for name in ("nodes", "fills", "order_slots", "level_slots", "ladders", "ranks", "free_ranks")]
+    [(name, "i8") for name in ("nodes", "fills", "order_slots", "level_slots", "ladders", "blocks", "free_blocks")]
     + [(name, "i8") for name in ("stale", "crossed", "outcomes")]
-    + [(name, "i8") for name in ("symbols", "order_shift", "level_shift", "most_levels", "most_ranks", "windowed")]
-    + [(name, "i8") for name in ("free", "nodes_used", "levels", "ranks_used", "need", "needed")],
+    + [(name, "i8") for name in ("symbols", "order_shift", "level_shift", "most_levels", "most_blocks", "windowed")]
+    + [(name, "i8") for name in ("free", "nodes_used", "levels", "blocks_used", "need", "needed")],
     align=True,
 )
 """What travels through the compiled functions: the addresses of `ExactState`'s arrays under their names, then
@@ -112,18 +128,18 @@ BOOK: Final = np.dtype(
 =============== =====================================================================================
 ``symbols``     symbol indices that there is room for
 ``order_shift`` 64 less the binary logarithm of the length of ``order_slots``; ``level_shift`` likewise
-``most_levels`` levels that ``level_slots`` takes, half its length
-``most_ranks``  length of ``ranks``
+``most_levels`` levels that ``level_slots`` takes
+``most_blocks`` length of ``blocks``
 ``windowed``    1 where the feed shows only the best levels
 ``free``        the first free node, 0 for none
 ``nodes_used``  nodes that are orders or levels; ``levels`` of them are levels
-``ranks_used``  where the never used part of ``ranks`` begins
-``need``        the `Need` that the last record stopped at, and ``needed``: which symbol, or how many ranks
+``blocks_used`` where the never used part of ``blocks`` begins
+``need``        the `Need` that the last record stopped at, and ``needed``: which symbol, or how many blocks
 =============== =====================================================================================
 """
 
 LEAST_ROOM: Final = 8
-"""Levels that fit into the first stretch of a side."""
+"""Blocks that fit into the first stretch of a side."""
 
 
 class Need(IntEnum):
@@ -132,7 +148,7 @@ class Need(IntEnum):
     NOTHING = 0
     NODES = 1
     LEVEL_SLOTS = 2
-    RANKS = 3
+    BLOCKS = 3
     SYMBOLS = 4
 
 
@@ -147,24 +163,27 @@ class ExactState(NamedTuple):
     fills: NDArray[np.int64]
     """Shape (nodes,): size of reported fills of an order, of meaning only with `HAS_FILLS`."""
     order_slots: NDArray[np.void]
-    """`SLOT`, shape (a power of two, at least twice the nodes,); tag is the symbol."""
+    """`SLOT`, shape (a power of two,); tag is the symbol."""
     level_slots: NDArray[np.void]
     """`SLOT`, shape (a power of two,); tag is the side, ``2 * symbol + side``."""
     ladders: NDArray[np.void]
     """`LADDER`, shape (2 * symbols,), by side."""
-    ranks: NDArray[np.int64]
-    """The ladders' sorted arrays, in stretches of a power of two each."""
+    blocks: NDArray[np.void]
+    """`BLOCK`: the ladders' blocks, in stretches of a power of two each."""
+    free_blocks: NDArray[np.int64]
+    """Shape (64,), by binary logarithm of its length: where the first free stretch of ``blocks`` begins, plus 1, or 0.
+    A free stretch holds the next one as its first key."""
     stale: NDArray[np.uint8]
     """Shape (symbols,): 1 while records are missing."""
     crossed: NDArray[np.uint8]
-    """Shape (symbols,): 1 while the book is crossed, as of its last event."""
-    free_ranks: NDArray[np.int64]
-    """Shape (64,), by binary logarithm of its length: where the first free stretch of ``ranks`` begins, plus 1, or 0.
-    A free stretch holds the next one in its first entry."""
+    """Shape (symbols,): `CROSSED_NOW` and `CROSSED_THEN`."""
     outcomes: NDArray[np.int64]
     """Counts by `Outcome`."""
     book: NDArray[np.void]
     """`BOOK`, shape (1,)."""
+
+
+_SMALL_TABLE: Final = 1 << 16
 
 
 def power_of_two(least: int) -> int:
@@ -177,25 +196,38 @@ def hash_shift(slots: int) -> int:
     return 65 - slots.bit_length()
 
 
+def table_length(entries: int) -> int:
+    """Slots of a table for so many entries (a power of two): short runs while that is cheap, at most half full."""
+    return entries * (4 if entries <= _SMALL_TABLE else 2)
+
+
+def touched(length: int, dtype: Any) -> NDArray[Any]:
+    """An array of zeros whose pages are in memory: a first touch costs microseconds, so it is not left to a step."""
+    array = np.empty(length, dtype)
+    array.view(np.uint8)[:] = 0
+    return array
+
+
 def make_exact(symbols: int, *, windowed: bool = False, orders: int = 8192) -> ExactState:
-    """Make empty books for symbol indices below ``symbols``, with room for at least ``orders`` orders and levels.
+    """Make empty books for symbol indices below ``symbols``, with room for about ``orders`` orders and levels.
 
     Every size given here is a beginning, not a limit.
     """
-    nodes = power_of_two(max(4, orders + 1))
-    levels = power_of_two(min(nodes, 1024))
+    nodes = power_of_two(max(4, orders))
+    levels = min(nodes, 1024)
+    sides = 2 * max(1, symbols)
     state = ExactState(
-        nodes=np.zeros(nodes, NODE),
-        fills=np.zeros(nodes, np.int64),
-        order_slots=np.zeros(2 * nodes, SLOT),
-        level_slots=np.zeros(2 * levels, SLOT),
-        ladders=np.zeros(2 * max(1, symbols), LADDER),
-        ranks=np.zeros(max(LEAST_ROOM, 2 * levels), np.int64),
-        stale=np.zeros(max(1, symbols), np.uint8),
-        crossed=np.zeros(max(1, symbols), np.uint8),
-        free_ranks=np.zeros(64, np.int64),
-        outcomes=np.zeros(len(Outcome), np.int64),
-        book=np.zeros(1, BOOK),
+        nodes=touched(nodes, NODE),
+        fills=touched(nodes, np.int64),
+        order_slots=touched(table_length(nodes), SLOT),
+        level_slots=touched(table_length(levels), SLOT),
+        ladders=touched(sides, LADDER),
+        blocks=touched(max(LEAST_ROOM, levels), BLOCK),
+        free_blocks=touched(64, np.int64),
+        stale=touched(sides // 2, np.uint8),
+        crossed=touched(sides // 2, np.uint8),
+        outcomes=touched(len(Outcome), np.int64),
+        book=touched(1, BOOK),
     )
     chain_free(state.nodes, 1)
     state.ladders["best"] = NO_RANK
@@ -207,15 +239,15 @@ def make_exact(symbols: int, *, windowed: bool = False, orders: int = 8192) -> E
 def with_addresses(state: ExactState) -> ExactState:
     """Write the arrays' addresses and lengths into their book, after arrays were made or replaced."""
     book = state.book[0]
-    for name in ("nodes", "fills", "order_slots", "level_slots", "ladders", "ranks"):
+    for name in ("nodes", "fills", "order_slots", "level_slots", "ladders", "blocks"):
         book[name] = getattr(state, name).ctypes.data
-    for name in ("free_ranks", "stale", "crossed", "outcomes"):
+    for name in ("free_blocks", "stale", "crossed", "outcomes"):
         book[name] = getattr(state, name).ctypes.data
     book["symbols"] = len(state.stale)
     book["order_shift"] = hash_shift(len(state.order_slots))
     book["level_shift"] = hash_shift(len(state.level_slots))
-    book["most_levels"] = len(state.level_slots) // 2
-    book["most_ranks"] = len(state.ranks)
+    book["most_levels"] = len(state.level_slots) // 4
+    book["most_blocks"] = len(state.blocks)
     return state
 
 
