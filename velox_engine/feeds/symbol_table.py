@@ -121,6 +121,14 @@ class Symbols:
         self.count += 1
         return entry
 
+    def entry_of(self, name: bytes) -> int:
+        """The entry of a name, -1 for one that is not in the table."""
+        for entry in range(self.count):
+            first = entry * LONGEST
+            if self.table.names[first : first + int(self.table.lengths[entry])].tobytes() == name:
+                return entry
+        return -1
+
     def _grow(self) -> None:
         old = self.table
         self.table = self._empty(2 * self.count)
