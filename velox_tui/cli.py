@@ -66,9 +66,9 @@ def _start(config: Config, options: RunOptions) -> int:
     """Run with the front that is wanted; without a dashboard that is always the headless one."""
     if not options.no_ui:
         complain("no dashboard in this version, running as with --no-ui")
-    from velox_tui import headless
+    from velox_tui.headless import run
 
-    return headless.run(config, options)
+    return run(config, options)
 
 
 def _parser() -> Parser:

@@ -1,4 +1,4 @@
-"""How figures are written for people, headless and after the dashboard: the per-second line and the final statistics."""
+"""How figures are written for people: the line of each second and the final statistics."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def _percentiles(figures: dict[str, Any]) -> str:
 def final_statistics(report: Report) -> str:
     """Write the final statistics of a run, several lines."""
     ingress, bundle, latency = report.ingress, report.bundle, report.latency_ns
-    hashes = set(report.checksum.values())
+    hashes, cpu = set(report.checksum.values()), report.cpu["percent_of_a_core"]
     lines = [
         f"{report.name} {report.state}: {report.reason}",
         f"  source      {report.source['kind']} {report.source.get('model', '')}, seed {report.seed}",
         f"  time        {report.duration_s:.3f} s"
         + (f", paused {report.paused_s:.3f} s" if report.paused_s else "")
         + (f", lag given up {report.lag_abandoned_s:.3f} s" if report.lag_abandoned_s else ""),
-        f"  throughput  {report.throughput_per_s:,.0f} transactions/s, {report.cpu['percent_of_a_core']:.1f} % of a core",
+        f"  throughput  {report.throughput_per_s:,.0f} transactions/s, {cpu:.1f} % of a core",
         f"  ingress     {ingress['generated']:,} generated, {ingress['accepted']:,} accepted, "
         f"{ingress['dropped']:,} dropped, {ingress['rejected']:,} rejected",
         f"  order book  {report.orderbook['processed']:,} processed"

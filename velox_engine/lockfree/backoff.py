@@ -40,7 +40,8 @@ QUIET_AFTER_NS: Final = 50_000_000
 LONGEST_SLEEP_NS: Final = 5_000_000
 _FIRST_OVERSLEEP_NS: Final = 60_000
 _MOST_OVERSLEEP_NS: Final = 100_000
-_SHORTEST_SLEEP_NS: Final = 1_000
+_SHORTEST_SLEEP_NS: Final = 50_000
+_SPIN_BELOW_NS: Final = 5_000
 NEVER: Final = 2**62
 """``wake_ticks`` of a worker that does not know when its next work comes."""
 
@@ -101,14 +102,18 @@ def backoff_idle(backoff: Backoff, now: int, wake_ticks: int, paced: bool, spin_
     left = LONGEST_SLEEP_NS
     if wake_ticks < NEVER:
         left = min(left, int64((wake_ticks - now) * backoff.ns_per_tick[0]))
-    # what is nearer than a sleep's own lateness gets the shortest sleep: it costs latency, but saves the core
+    # a sleep costs the kernel some 10 µs of this core however short it is: what is nearer than the shortest one is
+    # waited for by sleeping anyway, unless it is so near that a spin costs less
     longest = max(left - words[_OVERSLEEP_NS], _SHORTEST_SLEEP_NS)
     if resting:
         _sleep(backoff, now, words[_LONG_SLEEP_NS])
         words[_LONG_SLEEP_NS] = min(words[_LONG_SLEEP_NS] * 2, LONGEST_SLEEP_NS)
         return
-    if paced and left > 0:
+    if paced and left > _SPIN_BELOW_NS:
         _sleep(backoff, now, longest)
+        return
+    if paced and left > 0:
+        pause()
         return
     if words[_PAUSES] <= MOST_PAUSES:
         for _ in range(words[_PAUSES]):
