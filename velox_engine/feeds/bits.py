@@ -8,21 +8,31 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
+import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from velox_engine.jit import compiled
-
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.int64]
 """A batch of ``TRANSACTION`` as its 64-bit words, shape (8 n,): what `put` writes."""
 
 RECORD_WORDS: Final = 8
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def inlined(function: F) -> F:
+    """Compile a function of numbers into each compiled function that calls it.
+
+    Of numbers: handing an array on counts a reference up and down again, atomically, and that alone costs as much as
+    decoding a message. So what every message needs is done by intrinsics and by functions of numbers.
+    """
+    return cast("F", numba.njit(nogil=True, error_model="numpy", forceinline=True)(function))
 
 
 def _load(bits: int, order: str) -> Any:
@@ -81,31 +91,27 @@ little32 = cast("_Load", _little32)
 little64 = cast("_Load", _little64)
 
 
-@compiled
-def put(
-    words: Words,
-    row: int,
-    order_id: int,
-    price: int,
-    size: int,
-    event_ns: int,
-    pacing_ns: int,
-    new_order_id: int,
-    tail: int,
-) -> None:
-    """Write record ``row`` of a batch; ``tail`` is what `tail` makes, and ``sequence`` becomes 0."""
-    at = row * RECORD_WORDS
-    words[at] = 0
-    words[at + 1] = order_id
-    words[at + 2] = price
-    words[at + 3] = size
-    words[at + 4] = event_ns
-    words[at + 5] = pacing_ns
-    words[at + 6] = new_order_id
-    words[at + 7] = tail
+@intrinsic
+def _put(  # type: ignore[no-untyped-def]
+    typing_context, words, row, order_id, price, size, event_ns, pacing_ns, new_order_id, tail
+):
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        whole = ir.IntType(64)
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        first = builder.mul(args[1], ir.Constant(whole, RECORD_WORDS))
+        for word, value in enumerate((ir.Constant(whole, 0), *args[2:])):
+            builder.store(value, builder.gep(data, [builder.add(first, ir.Constant(whole, word))]))
+        return context.get_dummy_value()
+
+    return types.void(words, *[types.int64] * RECORD_WORDS), codegen
 
 
-@compiled
+put = cast("Callable[[Words, int, int, int, int, int, int, int, int], None]", _put)
+"""``put(words, row, order_id, price, size, event_ns, pacing_ns, new_order_id, tail)``: write record ``row`` of a batch;
+the last one is what `tail` makes, and ``sequence`` becomes 0."""
+
+
+@inlined
 def tail(symbol: int, action: int, side: int, flags: int) -> int:
     """The last word of a record: its symbol, action, side and flags."""
     return symbol | action << 32 | side << 40 | flags << 48

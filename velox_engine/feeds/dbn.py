@@ -71,6 +71,7 @@ class DbnFeed(KernelFeed):
         self.windowed = SCHEMAS.get(self.metadata.schema) in ("mbp-1", "mbp-10")
         mapping_bytes = 80 if self.metadata.version == 1 else 176
         self._state = kernel.new_state(ts_out=self.metadata.ts_out, mapping_bytes=mapping_bytes)
+        self._compile(kernel.decode, self._state)
         self._slots: dict[int, int] = {}
         self._names = dict(self.metadata.names)
         self._ids_by_name: defaultdict[str, set[int]] = defaultdict(set)
@@ -166,7 +167,7 @@ class DbnFeed(KernelFeed):
         state.since[slot] = turns[turn][0]
         state.until[slot] = turns[turn + 1][0] - 1 if turn + 1 < len(turns) else _LATEST
         state.symbols[slot] = self._index(number, turns[turn][1], publisher)
-        state.windows[slot] = 0
+        state.windows[slot * kernel.WINDOW_WORDS : (slot + 1) * kernel.WINDOW_WORDS] = 0
         state.bad[slot] = 0
 
     def _index(self, number: int, name: str, publisher: int | None = None) -> int:

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from velox_engine.feeds.bits import RECORD_WORDS, Bytes, Words, little16, little32, little64, put, tail
+from velox_engine.feeds.bits import RECORD_WORDS, Bytes, Words, inlined, little16, little32, little64, put, tail
 from velox_engine.feeds.kernel_feed import Stop
-from velox_engine.jit import compiled
+from velox_engine.jit import compiled, inner
 from velox_engine.records import Action, Flags, Side
 
 MBO: Final = 160
@@ -107,7 +107,7 @@ class DbnState(NamedTuple):
     symbols      (n,)          the instrument's index, or -1 if it is not wanted
     since, until (n,)          for which pacing times that is so, both included
     bad          (n,)          1 while records say that the book may be bad
-    windows      (n, 60)       mbp: the levels that were shown last: bids then asks, 10 × (price, size, count)
+    windows      (60 n,)       mbp: the levels that were shown last: bids then asks, 10 × (price, size, count)
     skipped      (256,)        by record type: records that concern no book
     letters      (256,)        by action letter: records whose action is none of ours
     counters     (9,)          by the names above
@@ -128,8 +128,8 @@ class DbnState(NamedTuple):
     counters: Words
 
 
-def _zeros(*shape: int) -> Words:
-    return np.zeros(shape, np.int64)
+def _zeros(count: int) -> Words:
+    return np.zeros(count, np.int64)
 
 
 def new_state(*, ts_out: bool, mapping_bytes: int) -> DbnState:
@@ -146,7 +146,7 @@ def new_state(*, ts_out: bool, mapping_bytes: int) -> DbnState:
         since=_zeros(_FIRST_SLOTS),
         until=_zeros(_FIRST_SLOTS),
         bad=_zeros(_FIRST_SLOTS),
-        windows=_zeros(_FIRST_SLOTS, WINDOW_WORDS),
+        windows=_zeros(_FIRST_SLOTS * WINDOW_WORDS),
         skipped=_zeros(256),
         letters=_zeros(256),
         counters=_zeros(COUNTERS),
@@ -168,7 +168,7 @@ def _twice(array: Words) -> Words:
     return np.concatenate([array, np.zeros_like(array)])
 
 
-@compiled
+@inlined
 def _place(key: int, size: int) -> int:
     return (key * _SPREAD >> 20) & (size - 1)
 
@@ -184,21 +184,6 @@ def enter(keys: Words, slots: Words, key: int, slot: int) -> None:
 
 
 @compiled
-def _find(state: DbnState, key: int) -> int:
-    """The slot of a key, -1 if it has none."""
-    last = state.counters[LAST_SLOT]
-    if state.owners[last] == key:
-        return last
-    at = _place(key, len(state.keys))
-    while state.keys[at] != 0:
-        if state.keys[at] == key:
-            state.counters[LAST_SLOT] = state.slots[at]
-            return state.slots[at]
-        at = (at + 1) & (len(state.keys) - 1)
-    return -1
-
-
-@compiled
 def decode(data: Bytes, start: int, end: int, words: Words, row: int, state: DbnState) -> tuple[int, int, int]:
     """Turn records of ``data[start:end]`` into ours from ``row`` on.
 
@@ -206,7 +191,8 @@ def decode(data: Bytes, start: int, end: int, words: Words, row: int, state: Dbn
     makes it stop is not consumed.
     """
     last_row = len(words) // RECORD_WORDS - ROWS_AT_ONCE
-    counters = state.counters
+    lengths, keys, slots, owners, symbols = state.lengths, state.keys, state.slots, state.owners, state.symbols
+    since, until, bad, windows, counters = state.since, state.until, state.bad, state.windows, state.counters
     while True:
         if end - start < 2:
             return start, row, NO_LENGTH if end > start and data[start] == 0 else _MORE
@@ -216,11 +202,11 @@ def decode(data: Bytes, start: int, end: int, words: Words, row: int, state: Dbn
             return start, row, NO_LENGTH
         if length < HEAD_BYTES:
             return start, row, SHORT
-        if state.lengths[kind] != 0 and length != state.lengths[kind]:
+        if lengths[kind] != 0 and length != lengths[kind]:
             return start, row, WRONG_LENGTH
         if start + length > end:
             return start, row, _MORE
-        if state.lengths[kind] == 0:
+        if lengths[kind] == 0:
             state.skipped[kind] += 1
             start += length
             continue
@@ -230,13 +216,14 @@ def decode(data: Bytes, start: int, end: int, words: Words, row: int, state: Dbn
             return start, row, _FULL
 
         # mbo has its order id in front of what it shares with the others, and its flags elsewhere
-        ahead = start + 8 if kind == MBO else start
-        raw = int(data[start + 36 if kind == MBO else start + 30])
-        letter = int(data[ahead + 30 if kind == MBO else ahead + 28])
-        side = _side_of(data[ahead + 31 if kind == MBO else ahead + 29])
+        is_mbo = kind == MBO
+        shared = start + 8 if is_mbo else start
+        raw = int(data[start + 36 if is_mbo else start + 30])
+        letter = int(data[shared + 30 if is_mbo else shared + 28])
+        side = _side_of(data[shared + 31 if is_mbo else shared + 29])
         if side < 0:
             return start, row, BAD_SIDE
-        event, pacing = little64(data, start + 8), little64(data, ahead + 32)
+        event, pacing = little64(data, start + 8), little64(data, shared + 32)
         if event == _NO_TIME:
             event = pacing
         if pacing == _NO_TIME:
@@ -245,38 +232,70 @@ def decode(data: Bytes, start: int, end: int, words: Words, row: int, state: Dbn
             event = pacing = counters[LAST_TIME]
         if event < 0 or pacing < 0:
             return start, row, BAD_TIME
-        slot = _find(state, (little16(data, start + 2) << 32 | little32(data, start + 4)) + 1)
-        if slot < 0 or pacing < state.since[slot] or pacing > state.until[slot]:
+
+        key = (little16(data, start + 2) << 32 | little32(data, start + 4)) + 1
+        slot = counters[LAST_SLOT]
+        if owners[slot] != key:
+            at = _place(key, len(keys))
+            while keys[at] != 0 and keys[at] != key:
+                at = (at + 1) & (len(keys) - 1)
+            slot = slots[at]
+        if owners[slot] != key or pacing < since[slot] or pacing > until[slot]:
             counters[PACING] = pacing
             return start, row, LEARN
+        counters[LAST_SLOT] = slot
         if kind != TRADE and counters[BOOKS] != kind + 1:
             if counters[BOOKS] != 0:
                 return start, row, MIXED
             counters[BOOKS] = kind + 1
-        symbol = state.symbols[slot]
+        symbol = symbols[slot]
         if symbol < 0:
             counters[OTHER_SYMBOLS] += 1
             start += length
             continue
 
         flags = _SNAPSHOT if raw & _F_SNAPSHOT else 0
-        price, size = little64(data, ahead + 16), little32(data, ahead + 24)
+        price, size = little64(data, shared + 16), little32(data, shared + 24)
+        order_id = little64(data, start + 16) if is_mbo else 0
+        action = _action_of(letter) if is_mbo or letter in (_T, _R) else 0
+        priced = price != _UNDEFINED
         first = row
-        if kind == MBO:
-            order_id = little64(data, start + 16)
-            row = _mbo(words, row, state, slot, letter, side, order_id, price, size, event, pacing, flags, raw)
-        else:
-            if letter == _T:
-                row = _print(words, row, state, symbol, side, 0, price, size, event, pacing, flags)
-            elif kind == TRADE:
-                state.letters[letter] += 1
-            if kind != TRADE:
-                levels = 1 if kind == MBP_1 else 10
-                if letter == _R:
-                    put(words, row, 0, 0, 0, event, pacing, 0, tail(symbol, _CLEAR, _NO_SIDE, flags))
-                    row += 1
-                    state.windows[slot, :] = 0
-                row = _show(data, start + 48, levels, words, row, state, slot, event, pacing, flags)
+        if action == _CLEAR:
+            _forget(windows, slot * WINDOW_WORDS)
+            put(words, row, 0, 0, 0, event, pacing, 0, tail(symbol, _CLEAR, _NO_SIDE, flags))
+            row += 1
+        elif action in (_ADD, _MODIFY) and side == _NO_SIDE:
+            counters[NO_SIDE] += 1
+        elif action == _ADD and raw & _F_TOP:
+            row = _show_top(
+                words,
+                row,
+                windows,
+                slot * WINDOW_WORDS + side * SIDE_WORDS,
+                symbol,
+                side,
+                price,
+                size,
+                event,
+                pacing,
+                flags,
+            )
+        elif action in (_CANCEL, _FILL) and not priced:
+            # the order is named by its id; what is no price must not name a level
+            put(words, row, order_id, 0, size, event, pacing, 0, tail(symbol, action, _NO_SIDE, flags))
+            row += 1
+        elif action != 0 and not priced:
+            counters[NO_PRICE] += 1
+        elif action != 0:
+            put(words, row, order_id, price, size, event, pacing, 0, tail(symbol, action, side, flags))
+            row += 1
+        elif is_mbo or kind == TRADE:
+            state.letters[letter] += 1
+        if not is_mbo and kind != TRADE:
+            levels = 1 if kind == MBP_1 else 10
+            row = _show(
+                data, start + 48, levels, words, row, windows, slot * WINDOW_WORDS, symbol, event, pacing, flags
+            )
         start += length
 
         if raw & _F_LAST:
@@ -286,16 +305,16 @@ def decode(data: Bytes, start: int, end: int, words: Words, row: int, state: Dbn
                 row += 1
             words[row * RECORD_WORDS - 1] |= _LAST << 48
         if row > first:
-            if raw & _F_BAD and state.bad[slot] == 0:
+            if raw & _F_BAD and bad[slot] == 0:
                 words[(first + 1) * RECORD_WORDS - 1] |= _GAP << 48
                 counters[GAPS] += 1
-            state.bad[slot] = 1 if raw & _F_BAD else 0
+            bad[slot] = 1 if raw & _F_BAD else 0
             if pacing < counters[LAST_TIME]:
                 counters[TIME_BACK] += 1
             counters[LAST_TIME] = pacing
 
 
-@compiled
+@inlined
 def _side_of(letter: int) -> int:
     if letter == _B:
         return _BID
@@ -304,79 +323,34 @@ def _side_of(letter: int) -> int:
     return _NO_SIDE if letter == _N else -1
 
 
-@compiled
-def _print(
-    words: Words,
-    row: int,
-    state: DbnState,
-    symbol: int,
-    side: int,
-    order_id: int,
-    price: int,
-    size: int,
-    event: int,
-    pacing: int,
-    flags: int,
-) -> int:
-    """A trade; one without a price is counted."""
-    if price == _UNDEFINED:
-        state.counters[NO_PRICE] += 1
-        return row
-    put(words, row, order_id, price, size, event, pacing, 0, tail(symbol, _TRADE, side, flags))
-    return row + 1
-
-
-@compiled
-def _mbo(
-    words: Words,
-    row: int,
-    state: DbnState,
-    slot: int,
-    letter: int,
-    side: int,
-    order_id: int,
-    price: int,
-    size: int,
-    event: int,
-    pacing: int,
-    flags: int,
-    raw: int,
-) -> int:
-    symbol = state.symbols[slot]
+@inlined
+def _action_of(letter: int) -> int:
+    if letter == _A:
+        return _ADD
+    if letter == _C:
+        return _CANCEL
+    if letter == _M:
+        return _MODIFY
+    if letter == _F:
+        return _FILL
     if letter == _T:
-        return _print(words, row, state, symbol, side, order_id, price, size, event, pacing, flags)
-    if letter == _R:
-        state.windows[slot, :] = 0
-        put(words, row, 0, 0, 0, event, pacing, 0, tail(symbol, _CLEAR, _NO_SIDE, flags))
-        return row + 1
-    if letter in (_A, _M):
-        if side == _NO_SIDE:
-            state.counters[NO_SIDE] += 1
-            return row
-        if letter == _A and raw & _F_TOP:
-            return _show_top(words, row, state, slot, side, price, size, event, pacing, flags)
-        if price == _UNDEFINED:
-            state.counters[NO_PRICE] += 1
-            return row
-        action = _ADD if letter == _A else _MODIFY
-    elif letter in (_C, _F):
-        action = _CANCEL if letter == _C else _FILL
-        if price == _UNDEFINED:
-            # the order is named by its id; what is no price must not name a level
-            price, side = 0, _NO_SIDE
-    else:
-        state.letters[letter] += 1
-        return row
-    put(words, row, order_id, price, size, event, pacing, 0, tail(symbol, action, side, flags))
-    return row + 1
+        return _TRADE
+    return _CLEAR if letter == _R else 0
 
 
-@compiled
+@inner
+def _forget(windows: Words, first: int) -> None:
+    for at in range(first, first + WINDOW_WORDS):
+        windows[at] = 0
+
+
+@inner
 def _show_top(
     words: Words,
     row: int,
-    state: DbnState,
-    slot: int,
+    windows: Words,
+    best: int,
+    symbol: int,
     side: int,
     price: int,
     size: int,
@@ -386,85 +360,70 @@ def _show_top(
 ) -> int:
     """An mbo record of a venue that shows only its best level: this level is now all of its side, or the side is empty
     (no price)."""
-    symbol = state.symbols[slot]
-    best = state.windows[slot, side * SIDE_WORDS : side * SIDE_WORDS + 3]
     shown = 0 if price == _UNDEFINED else size
-    if best[1] != 0 and (best[0] != price or shown == 0):
-        put(words, row, 0, best[0], 0, event, pacing, 0, tail(symbol, _LEVEL, side, flags))
+    if windows[best + 1] != 0 and (windows[best] != price or shown == 0):
+        put(words, row, 0, windows[best], 0, event, pacing, 0, tail(symbol, _LEVEL, side, flags))
         row += 1
-        best[1] = 0
-    if best[1] != shown:
+        windows[best + 1] = 0
+    if windows[best + 1] != shown:
         put(words, row, 0, price, shown, event, pacing, 0, tail(symbol, _LEVEL, side, flags))
         row += 1
-        best[0], best[1] = price, shown
+        windows[best], windows[best + 1] = price, shown
     return row
 
 
-@compiled
-def _shows(data: Bytes, levels_at: int, levels: int, side: int, price: int, guess: int) -> bool:
-    """Whether the record shows this price; most levels stay where they were, so that place is looked at first."""
-    if guess < levels and _is_level(data, levels_at + 32 * guess, side, price):
-        return True
-    for level in range(levels):  # noqa: SIM110  # compiled code has no generators
-        if _is_level(data, levels_at + 32 * level, side, price):
-            return True
-    return False
-
-
-@compiled
-def _is_level(data: Bytes, at: int, side: int, price: int) -> bool:
-    return little64(data, at + 8 * side) == price and little32(data, at + 16 + 4 * side) != 0
-
-
-@compiled
+@inlined
 def _show(
     data: Bytes,
     levels_at: int,
     levels: int,
     words: Words,
     row: int,
-    state: DbnState,
-    slot: int,
+    windows: Words,
+    mine: int,
+    symbol: int,
     event: int,
     pacing: int,
     flags: int,
 ) -> int:
     """Make the book hold exactly the levels that the record shows: levels that are gone first, of both sides, so that
     the book is never crossed on the way; then those that are new or changed."""
-    symbol = state.symbols[slot]
-    window = state.windows[slot]
     for side in range(2):
         for level in range(levels):
-            at = side * SIDE_WORDS + 3 * level
-            if window[at + 1] != 0 and not _shows(data, levels_at, levels, side, window[at], level):
-                put(words, row, 0, window[at], 0, event, pacing, 0, tail(symbol, _LEVEL, side, flags))
-                row += 1
+            had = mine + side * SIDE_WORDS + 3 * level
+            if windows[had + 1] != 0:
+                # most levels stay where they were, so that place is looked at first
+                at = levels_at + 32 * level
+                found = little64(data, at + 8 * side) == windows[had] and little32(data, at + 16 + 4 * side) != 0
+                at = levels_at
+                while not found and at < levels_at + 32 * levels:
+                    found = little64(data, at + 8 * side) == windows[had] and little32(data, at + 16 + 4 * side) != 0
+                    at += 32
+                if not found:
+                    put(words, row, 0, windows[had], 0, event, pacing, 0, tail(symbol, _LEVEL, side, flags))
+                    row += 1
     for side in range(2):
+        first = mine + side * SIDE_WORDS
         for level in range(levels):
             at = levels_at + 32 * level
             price, size = little64(data, at + 8 * side), little32(data, at + 16 + 4 * side)
             count = little32(data, at + 24 + 4 * side)
-            if price != _UNDEFINED and size != 0 and not _had(window, side, levels, price, size, count, level):
+            if price == _UNDEFINED or size == 0:
+                continue
+            had = first + 3 * level
+            found = windows[had] == price and windows[had + 1] == size and windows[had + 2] == count
+            had = first
+            while not found and had < first + 3 * levels:
+                found = windows[had] == price and windows[had + 1] == size and windows[had + 2] == count
+                had += 3
+            if not found:
                 put(words, row, 0, price, size, event, pacing, count, tail(symbol, _LEVEL, side, flags))
                 row += 1
     for side in range(2):
         for level in range(levels):
-            at, into = levels_at + 32 * level, side * SIDE_WORDS + 3 * level
+            at, had = levels_at + 32 * level, mine + side * SIDE_WORDS + 3 * level
             price = little64(data, at + 8 * side)
-            window[into] = price
-            window[into + 1] = 0 if price == _UNDEFINED else little32(data, at + 16 + 4 * side)
-            window[into + 2] = little32(data, at + 24 + 4 * side)
+            windows[had] = price
+            windows[had + 1] = 0 if price == _UNDEFINED else little32(data, at + 16 + 4 * side)
+            windows[had + 2] = little32(data, at + 24 + 4 * side)
     return row
-
-
-@compiled
-def _had(window: Words, side: int, levels: int, price: int, size: int, count: int, guess: int) -> bool:
-    """Whether the window has this level with this size and count."""
-    at = side * SIDE_WORDS + 3 * guess
-    if window[at] == price and window[at + 1] == size and window[at + 2] == count:
-        return True
-    for level in range(levels):
-        at = side * SIDE_WORDS + 3 * level
-        if window[at] == price and window[at + 1] == size and window[at + 2] == count:
-            return True
-    return False

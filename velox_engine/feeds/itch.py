@@ -50,6 +50,7 @@ class ItchFeed(KernelFeed):
         self.time_base = TimeBase("midnight", _date_in(self.path.name), "America/New_York", "event time")
         self._state = kernel.new_state()
         self._by_name: dict[bytes, int] = {}
+        self._compile(kernel.decode, self._state)
 
     @classmethod
     def matches(cls, name: str, head: bytes) -> bool:

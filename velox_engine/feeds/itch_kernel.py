@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from velox_engine.feeds.bits import Bytes, Words, big16, big32, big64, put, tail
+from velox_engine.feeds.bits import Bytes, Words, big16, big32, big64, inlined, put, tail
 from velox_engine.feeds.kernel_feed import Stop
 from velox_engine.jit import compiled
 from velox_engine.records import Action, Flags, Side
@@ -215,7 +215,7 @@ def decode(data: Bytes, start: int, end: int, words: Words, row: int, state: Itc
             state.unlisted[kind] += 1
 
 
-@compiled
+@inlined
 def _side(letter: int) -> int:
     if letter == _BUY:
         return _BID

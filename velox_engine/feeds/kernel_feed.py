@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from velox_engine.errors import FeedError
 from velox_engine.feeds.base import DEFAULT_BATCH_SIZE, Feed, Seed
 from velox_engine.feeds.bits import Words
 from velox_engine.feeds.stream import ByteStream, Window
+from velox_engine.jit import compile_for
 from velox_engine.records import TRANSACTION, Transactions
 
 
@@ -54,6 +55,10 @@ class KernelFeed(Feed):
         except FeedError:
             self.close()
             raise
+
+    def _compile(self, decode: Callable[..., Any], state: Any) -> None:
+        """Have the decoder ready before anything is paced by it."""
+        compile_for(decode, (self._window.data, 0, 0, np.empty(0, np.int64), 0, state))
 
     @abstractmethod
     def _decode(self, words: Words, row: int) -> tuple[int, int]:
