@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -66,10 +66,11 @@ class ManySymbolsFeed(TextFeed):
     def _survey(self) -> int:
         """Raise the decimals in the symbol table to what the window's lines need; `NEW_SYMBOL` or `MORE`."""
 
-    def _learn_decimals(self) -> None:
-        names: list[str] = []
+    def _learn_decimals(self, known: Sequence[str] = ()) -> None:
+        """Go through the window for symbols and decimals; ``known`` were added before, and are asked for."""
+        names = list(known)
         while self._survey() == NEW_SYMBOL:
-            names += self._add_symbol(len(names), -1)
+            names += self._add_symbol(self._new_name(), len(names), -1)
         facts = self._symbols.table.facts[: self._symbols.count]
         for fact in facts:
             if fact[PRICE_DECIMALS] < 0:
@@ -86,16 +87,23 @@ class ManySymbolsFeed(TextFeed):
     def _answer(self, status: int) -> None:
         if status != NEW_SYMBOL:
             super()._answer(status)
-        for name in self._add_symbol(len(self.instruments), DEFAULT_DECIMALS):
+        for name in self._add_symbol(self._new_name(), len(self.instruments), DEFAULT_DECIMALS):
             self.instruments.append(Instrument(name, DEFAULT_DECIMALS, DEFAULT_DECIMALS, 0))
 
-    def _add_symbol(self, instrument: int, decimals: int) -> list[str]:
-        """Put the name that a kernel found into the table; gives it back if it is asked for."""
-        name = symbol_at(self._window.text, self._window.cursor)
+    def _new_name(self) -> bytes:
+        return symbol_at(self._window.text, self._window.cursor)
+
+    def _add_symbol(self, name: bytes, instrument: int, decimals: int) -> list[str]:
+        """Put a name into the table; gives its symbol back if it is asked for."""
         if not 0 < len(name) <= LONGEST or not name.isascii() or not name.decode().isprintable():
             shown = name[:40].decode("ascii", "backslashreplace")
             problem = f"found the symbol '{shown}', expected 1 to {LONGEST} printable ASCII characters"
             raise FeedError(self.path, problem, line=int(self._window.cursor[LINE]) + 1)
-        wanted = self.wanted is None or name.decode() in self.wanted
+        symbol = self._symbol_of(name)
+        wanted = self.wanted is None or symbol in self.wanted
         self._symbols.add(name, instrument if wanted else -1, decimals, decimals)
-        return [name.decode()] if wanted else []
+        return [symbol] if wanted else []
+
+    def _symbol_of(self, name: bytes) -> str:
+        """The instrument's symbol for a name in the text."""
+        return name.decode()

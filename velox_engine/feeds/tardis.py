@@ -108,13 +108,10 @@ class TardisFeed(ManySymbolsFeed):
         table, skipped = self._symbols.table, self._skipped
         return int(decode(window.text, window.cursor, out, table, self._exchange, skipped, self._held, self._state))
 
-    def _finish(self, out: Transactions) -> bool:
-        release(out, self._window.cursor, self._held, self._state, True)
+    def _rest(self, out: Transactions, damaged: bool) -> bool:
+        # before a damage it cannot be known whether the message ends here
+        release(out, self._window.cursor, self._held, self._state, not damaged)
         return False
-
-    def _salvage(self, out: Transactions) -> None:
-        # whether its message ends with it cannot be known any more
-        release(out, self._window.cursor, self._held, self._state, False)
 
     def _fault_words(self, code: int, at: int, field: int) -> str:
         names = (TRADES_HEADER if self.trades else BOOK_HEADER).split(",")

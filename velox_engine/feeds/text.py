@@ -249,32 +249,33 @@ class TextFeed(Feed):
         cursor = self._window.cursor
         out = np.empty(self.batch_size, TRANSACTION)
         trouble: FeedError | None = None
-        while True:
-            try:
-                going = self._advance(out)
-            except FeedError as error:
-                going, trouble = False, error
-                self._salvage(out)
+        ended, going = False, True
+        while going:
+            if ended:
+                going = self._rest(out, trouble is not None)
+            else:
+                try:
+                    ended = not self._advance(out)
+                except FeedError as error:
+                    ended, trouble = True, error
             count = int(cursor[COUNT])
             if count == self.batch_size or (not going and count):
                 cursor[COUNT] = 0
                 self._count_oddities()
                 yield out[:count]
                 out = np.empty(self.batch_size, TRANSACTION)
-            if trouble is not None:
-                raise trouble
-            if not going:
-                return
+        if trouble is not None:
+            raise trouble
 
     def _advance(self, out: Transactions) -> bool:
-        """Decode until the batch is full, or something else is needed; ``False`` when nothing is left."""
+        """Decode until the batch is full, or something else is needed; ``False`` at the end of the file."""
         status = self._decode(out)
         if status == FULL:
             return True
         if status == FAULT:
             raise self._fault()
         if status == MORE:
-            return self._window.fill() or self._finish(out)
+            return self._window.fill()
         self._answer(status)
         return True
 
@@ -295,12 +296,9 @@ class TextFeed(Feed):
         """The seed's batches, none by default."""
         return iter(())
 
-    def _finish(self, _out: Transactions) -> bool:
-        """Write what was kept back at the end of the file; ``True`` while there is more to decode."""
+    def _rest(self, _out: Transactions, _damaged: bool) -> bool:
+        """Write what was kept back, at the file's end or before a damage; ``True`` while there is more of it."""
         return False
-
-    def _salvage(self, _out: Transactions) -> None:
-        """Write what was kept back when the file turns out damaged; there is room for one record."""
 
     def _answer(self, status: int) -> None:
         """Do what a kernel asked for by a status of its format's own."""
