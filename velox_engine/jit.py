@@ -31,6 +31,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _ENGINE: Final = Path(__file__).parent
 _KEEP_OLD: Final = 3  # cache directories of other versions that are left alone: two checkouts should not fight
 _dispatchers: list[Any] = []
+# without numba's runtime nothing is allocated, and no reference is counted: a call that passes fifty arrays would else
+# do a hundred atomic additions, on words that the workers share
+_OPTIONS: Final = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 int64 = cast("Callable[[Any], int]", np.int64)
 """``numpy.int64`` for compiled code, where it *is* an ``int``: signed arithmetic stays signed."""
@@ -105,7 +108,7 @@ def compiled(function: F) -> F:
     if directory is not None:
         numba.config.CACHE_DIR = str(directory)
     try:
-        dispatcher = numba.njit(nogil=True, cache=directory is not None, error_model="numpy")(function)
+        dispatcher = numba.njit(cache=directory is not None, **_OPTIONS)(function)
     finally:
         numba.config.CACHE_DIR = before
     _dispatchers.append(dispatcher)
@@ -118,8 +121,7 @@ def inner(function: F) -> F:
     It has no entry from Python and no place in the cache: both cost more than its own code, and whoever calls it holds
     that code anyway.
     """
-    options = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return numba.njit(**options)(function)
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
 
 
 def compile_for(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:

@@ -85,7 +85,8 @@ def grow_bucketed(state: BucketedState, symbols: int) -> BucketedState:
 
 @inner
 def _better(side: int, price: int, than: int) -> bool:
-    return price > than if side == _BID else price < than
+    # complementing both turns the order around without overflow, and without a branch that guesses the side
+    return (price ^ -side) > (than ^ -side)
 
 
 @inner

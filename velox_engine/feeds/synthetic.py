@@ -108,6 +108,7 @@ def make_synthetic(model: str, seed: int, live_orders: int) -> Synthetic:
 def _put(
     records: Transactions, at: int, item: int, action: int, order_id: int, side: int, price: int, size: int, match: int
 ) -> None:
+    """Write all fields but the sequence number and the due time, which are ingress's to give."""
     record = records[at]
     record.order_id = order_id
     record.price = price

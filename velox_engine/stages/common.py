@@ -91,10 +91,16 @@ def note_passed(stage: Stage, slots: Slots, start: int, count: int, now: int) ->
 
 @inner
 def note_latency(stage: Stage, slots: Slots, start: int, count: int, now: int) -> None:
-    """Record due → now for each record; those of equal due time as one weighted record. Due 0 is a seed: no latency."""
+    """Record due → now for each record; those of equal due time as one weighted record. Due 0 is a seed: no latency.
+
+    Due times never go back, so a batch whose ends are equal is equal throughout: at maximum rate that is every batch.
+    """
     due = slots.records[start].due_ticks
-    run = 0
     scale = stage.ns_per_tick[0]
+    if due != 0 and slots.records[start + count - 1].due_ticks == due:
+        histogram_record(stage.image, STAGE_LATENCY, int64((now - due) * scale), count)
+        return
+    run = 0
     for slot in range(start, start + count):
         this = slots.records[slot].due_ticks
         if this != due:
