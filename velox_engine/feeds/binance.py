@@ -108,6 +108,10 @@ class BinanceFeed(ManySymbolsFeed):
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> None:
         super().__init__(Path(path), symbols=symbols, batch_size=batch_size)
+        with self._closed_if_refused():
+            self._open(seed)
+
+    def _open(self, seed: Seed) -> None:
         self._without_seed(seed)
         self.time_base = TimeBase("unix", paced_by="receive time (the number at the front of the line)")
         self._fields = np.zeros(len(FIELDS), np.int64)
@@ -116,7 +120,7 @@ class BinanceFeed(ManySymbolsFeed):
         self._sync = Synchroniser()
         window = self._window
         if not window.fill(self.first_bytes):
-            raise FeedError(path, "found an empty file, expected lines of a raw Binance capture")
+            raise FeedError(self.path, "found an empty file, expected lines of a raw Binance capture")
         self._learn_decimals(self._add_first_symbol())
 
     @classmethod

@@ -89,11 +89,15 @@ class CoinbaseFeed(ManySymbolsFeed):
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> None:
         super().__init__(Path(path), symbols=symbols, batch_size=batch_size)
+        with self._closed_if_refused():
+            self._open(seed)
+
+    def _open(self, seed: Seed) -> None:
         self.time_base = TimeBase("unix")
         self._orders = empty_orders(0)
         self._fields = np.zeros(len(FIELDS), np.int64)
         if not self._window.fill(self.first_bytes):
-            raise FeedError(path, "found an empty file, expected messages of Coinbase's full channel")
+            raise FeedError(self.path, "found an empty file, expected messages of Coinbase's full channel")
         self._book: Level3Book | None = None
         first = self._first_message()
         product = str(first.get("product_id", ""))

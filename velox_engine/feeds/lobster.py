@@ -137,17 +137,22 @@ class LobsterFeed(TextFeed):
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> None:
         super().__init__(Path(path), symbols=symbols, batch_size=batch_size)
+        with self._closed_if_refused():
+            self._open(seed)
+
+    def _open(self, seed: Seed) -> None:
         named = NAME.fullmatch(self.path.name)
         if named is None or named["kind"] != "message":
             expected = "the name of a message file, SYMBOL_DATE_START_END_message_LEVEL.csv"
-            raise FeedError(path, f"found the name '{self.path.name}', expected {expected}")
+            raise FeedError(self.path, f"found the name '{self.path.name}', expected {expected}")
         if not self._window.fill():
-            raise FeedError(path, f"found an empty file, expected rows of {', '.join(_COLUMNS)}")
+            raise FeedError(self.path, f"found an empty file, expected rows of {', '.join(_COLUMNS)}")
         self.level = int(named["level"])
         self.windowed = True
         self.time_base = TimeBase("midnight", named["date"], "America/New_York", "event time")
         self._is_wanted = self.wanted is None or named["symbol"] in self.wanted
         self._levels: list[list[tuple[int, int]]] = []
+        self._start = 0
         if self._is_wanted:
             self.instruments.append(Instrument(named["symbol"], _PRICE_DECIMALS, 0, _TICK))
             self._take_seed(sibling(self.path, "orderbook") if seed is None else seed)
@@ -160,18 +165,19 @@ class LobsterFeed(TextFeed):
     def _take_seed(self, seed: Seed) -> None:
         if not seed:
             return
-        self._levels = seed_levels(Path(seed), self.path, message_of(self._window.line()))
+        first = message_of(self._window.line())
+        self._start = first.event_ns if first is not None else 0
+        self._levels = seed_levels(Path(seed), self.path, first)
         self.seed_source = str(seed)
 
     def _seed(self) -> Iterator[Transactions]:
         """The seeded levels, in the moment of the first message."""
-        at = read_seconds(self._window.text, 0)[0]
         whole = [(side, *level) for side, levels in enumerate(self._levels) for level in levels]
         records = np.zeros(len(whole), TRANSACTION)
         for record, (side, price, size) in zip(records, whole, strict=True):
             record["side"], record["price"], record["size"] = side, price, size
         records["action"] = int(Action.LEVEL)
-        records["event_ns"] = records["due_ticks"] = at
+        records["event_ns"] = records["due_ticks"] = self._start
         records["flags"] = int(Flags.SNAPSHOT)
         records["flags"][-1:] |= int(Flags.LAST)
         for first in range(0, len(records), self.batch_size):

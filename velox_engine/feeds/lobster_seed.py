@@ -25,6 +25,7 @@ NAME: Final = re.compile(
 
 _NOTHING_THERE: Final = 9_999_999_999  # the price of a level that is empty, negative on the bid side
 _NUMBER: Final = re.compile(rb"-?\d{1,18}")
+_TIME: Final = re.compile(rb"(\d{1,9})(?:\.(\d+))?")
 _COMPRESSED: Final = (".gz", ".xz", ".zst", ".bz2")
 _LINE_LIMIT: Final = 1 << 20
 
@@ -33,6 +34,7 @@ _LINE_LIMIT: Final = 1 << 20
 class Message:
     """What one message did to the book; ``kind`` is LOBSTER's event type."""
 
+    event_ns: int
     kind: int
     size: int
     price: int
@@ -57,10 +59,12 @@ def sibling(path: Path, kind: str) -> Path | None:
 def message_of(line: bytes) -> Message | None:
     """The message in this row, ``None`` where it is none: reading the file will say what is wrong with it."""
     columns = line.rstrip(b"\r\n").split(b",")
-    if len(columns) != 6 or not all(_NUMBER.fullmatch(column) for column in columns[1:]):
+    time = _TIME.fullmatch(columns[0])
+    if len(columns) != 6 or time is None or not all(_NUMBER.fullmatch(column) for column in columns[1:]):
         return None
+    event_ns = int(time[1]) * 1_000_000_000 + int((time[2] or b"").ljust(9, b"0")[:9])
     kind, _, size, price, direction = (int(column) for column in columns[1:])
-    return Message(kind, size, price, Side.BID if direction == 1 else Side.ASK)
+    return Message(event_ns, kind, size, price, Side.BID if direction == 1 else Side.ASK)
 
 
 def _first_line(path: Path) -> bytes:

@@ -69,6 +69,10 @@ class TardisFeed(ManySymbolsFeed):
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> None:
         super().__init__(Path(path), symbols=symbols, batch_size=batch_size)
+        with self._closed_if_refused():
+            self._open(seed)
+
+    def _open(self, seed: Seed) -> None:
         self._without_seed(seed)
         self.time_base = TimeBase("unix", paced_by="receive time (local_timestamp)")
         self._held = np.zeros(1, TRANSACTION)

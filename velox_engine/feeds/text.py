@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -233,6 +234,15 @@ class TextFeed(Feed):
     def close(self) -> None:
         """Let go of the file; safe to call at any time and twice."""
         self._stream.close()
+
+    @contextmanager
+    def _closed_if_refused(self) -> Iterator[None]:
+        """Let go of the file where a format's constructor finds that it cannot be read."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def __iter__(self) -> Iterator[Transactions]:
         if self._begun:
