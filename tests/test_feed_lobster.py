@@ -407,8 +407,12 @@ def test_recorded_amzn_steps_from_row_to_row_in_55070_of_55070_messages() -> Non
     for index, (price, side, row) in enumerate(
         zip(messages["price"].tolist(), messages["side"].tolist(), table[visible].tolist(), strict=True)
     ):
-        shown = {row[0]: row[1]} if side == Side.ASK else {row[2]: row[3]}
-        levels = book.depth(index, 3)[side]
-        ours = dict(zip(levels["price"].tolist(), levels["size"].tolist(), strict=True))
-        equal += ours.get(price, 0) == shown.get(price, 0)
+        shown = row[0:2] if side == Side.ASK else row[2:4]
+        size = shown[1] if shown[0] == price else 0
+        best = book.best(index)[2 * side : 2 * side + 2]
+        if best[0] == price:
+            equal += best[1] == size
+        else:
+            levels = book.depth(index, 3)[side]
+            equal += levels["size"][levels["price"] == price].sum() == size
     assert (len(visible), equal) == (55_070, 55_070)

@@ -55,14 +55,25 @@ from velox_engine.feeds.binance_lines import (
 from velox_engine.feeds.binance_sync import Message, State, Synchroniser
 from velox_engine.feeds.decimal_text import NOT_A_NUMBER, TOO_PRECISE
 from velox_engine.feeds.many_symbols import DECIMALS_RULE, ManySymbolsFeed
-from velox_engine.feeds.text import AT, FAULT_AT, FAULT_VALUE, FAULTS, FULL, GAPS, LEFT_OVER, LINE, MISSING, STOP
+from velox_engine.feeds.text import (
+    AT,
+    FAULT_AT,
+    FAULT_VALUE,
+    FAULTS,
+    FULL,
+    GAPS,
+    LEFT_OVER,
+    LINE,
+    MISSING,
+    STOP,
+    quoted,
+)
 from velox_engine.records import Flags, Transactions
 
 _LINE: Final = re.compile(rb"\d{15,19} \{")
 _STREAM_OF_SYMBOL: Final = re.compile(rb'"stream"\s*:\s*"([^"@!\n]{1,64})@')
 _NAMED_STREAMS: Final = frozenset(
-    {"aggTrade", "avgPrice", "compositeIndex", "contractInfo", "forceOrder", "indexPrice", "kline", "markPrice"}
-    | {"miniTicker", "openInterest", "ticker"}
+    b"aggTrade avgPrice compositeIndex contractInfo forceOrder indexPrice kline markPrice miniTicker ticker".split()
 )
 
 _EXPECTED: Final = {
@@ -245,9 +256,10 @@ class BinanceFeed(ManySymbolsFeed):
         """Count a stream that makes no record by the kind in its name, ``btcusdt@aggTrade``."""
         window = self._window
         first = int(window.cursor[FAULT_AT])
-        name = window.text[first : first + 200].tobytes().partition(b'"')[0].decode("ascii", "backslashreplace")
-        kind = name.partition("@")[2].partition("@")[0]
-        self.oddities.skipped[kind if kind in _NAMED_STREAMS else f"unknown {(kind or name)[:40]}"] += 1
+        name = window.text[first : first + 200].tobytes().partition(b'"')[0]
+        kind = name.partition(b"@")[2].partition(b"@")[0]
+        told = kind.decode() if kind in _NAMED_STREAMS else f"unknown {quoted(kind or name)}"
+        self.oddities.skipped[told] += 1
 
     def _count_oddities(self) -> None:
         self._window.cursor[GAPS] = self._sync.gaps

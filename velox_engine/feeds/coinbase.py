@@ -37,14 +37,15 @@ from velox_engine.feeds.decimal_text import NOT_A_NUMBER, TOO_PRECISE
 from velox_engine.feeds.live_orders import empty_orders, enter_all, larger
 from velox_engine.feeds.many_symbols import DECIMALS_RULE, DEFAULT_DECIMALS, ManySymbolsFeed
 from velox_engine.feeds.symbol_table import INSTRUMENT, PRICE_DECIMALS, SIZE_DECIMALS
-from velox_engine.feeds.text import AT, FAULT_AT, FAULT_FIELD, FAULT_VALUE, FAULTS, LEFT_OVER, MISSING, MORE, STOP
+from velox_engine.feeds.text import AT, FAULT_VALUE, FAULTS, LEFT_OVER, MISSING, MORE, STOP, quoted
 from velox_engine.records import TRANSACTION, Action, Flags, Side, Transactions
 
 _TYPES: Final = "received|open|match|done|change"
 _BOOK_MESSAGE: Final = re.compile(rb'"type"\s*:\s*"(' + _TYPES.encode() + rb')"')
 _LINES_TO_LOOK_AT: Final = 1000
 _NAMED_TYPES: Final = frozenset(
-    {"activate", "error", "heartbeat", "l2update", "last_match", "snapshot", "status", "subscriptions", "ticker"}
+    {b"activate", b"error", b"heartbeat", b"l2update", b"last_match", b"snapshot", b"status", b"subscriptions"}
+    | {b"ticker"}
 )
 
 _EXPECTED: Final = {
@@ -193,15 +194,10 @@ class CoinbaseFeed(ManySymbolsFeed):
         if status == GROW_ORDERS:
             self._orders = larger(self._orders)
         elif status == OTHER_TYPE:
-            name = self._text_at().strip('"')
-            self.oddities.skipped[name if name in _NAMED_TYPES else f"unknown {name[:40]}"] += 1
+            name = self._new_name()  # the kernel tells it in the same way
+            self.oddities.skipped[name.decode() if name in _NAMED_TYPES else f"unknown {quoted(name)}"] += 1
         else:
             super()._answer(status)
-
-    def _text_at(self) -> str:
-        cursor = self._window.cursor
-        first = int(cursor[FAULT_AT])
-        return self._window.text[first : first + int(cursor[FAULT_FIELD])].tobytes().decode("ascii", "backslashreplace")
 
     def _fault_words(self, code: int, at: int, field: int) -> str:
         window = self._window

@@ -29,7 +29,7 @@ from velox_engine.feeds.json_scan import (
 )
 from velox_engine.feeds.stream import ByteStream
 from velox_engine.feeds.symbol_table import SymbolTable, note_price, note_size
-from velox_engine.feeds.text import FAULTS, LINE_LIMIT, WINDOW_BYTES
+from velox_engine.feeds.text import FAULTS, LINE_LIMIT, WINDOW_BYTES, quoted
 from velox_engine.jit import compiled, inner
 
 Columns = NDArray[np.int64]
@@ -236,8 +236,8 @@ class Level3Book:
             BAD_ID: "a UUID or a number as the order's id",
             NOT_POSITIVE: "a size above 0",
         }.get(code) or FAULTS[code]
-        shown = self._text[place : place + 40].tobytes().decode("ascii", "backslashreplace").rstrip("\n")
-        found = f"'{shown}'" if shown else "the end of the file"
+        shown = self._text[place : place + 41].tobytes().rstrip(b"\n")
+        found = quoted(shown) if shown else "the end of the file"
         return FeedError(self.path, f"found {found}, expected {expected}", byte=place)
 
 

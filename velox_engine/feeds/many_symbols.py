@@ -20,7 +20,7 @@ from velox_engine.feeds.symbol_table import (
     Symbols,
     symbol_at,
 )
-from velox_engine.feeds.text import FIRST_BYTES, LINE, TextFeed
+from velox_engine.feeds.text import FIRST_BYTES, LINE, TextFeed, quoted
 from velox_engine.records import Instrument
 
 DEFAULT_DECIMALS: Final = 8
@@ -69,8 +69,9 @@ class ManySymbolsFeed(TextFeed):
     def _learn_decimals(self, known: Sequence[str] = ()) -> None:
         """Go through the window for symbols and decimals; ``known`` were added before, and are asked for."""
         names = list(known)
-        while self._survey() == NEW_SYMBOL:
-            names += self._add_symbol(self._new_name(), len(names), -1)
+        # a name that cannot be is told when its line is read: what comes before it is read first
+        while self._survey() == NEW_SYMBOL and _can_be_name(name := self._new_name()):
+            names += self._add_symbol(name, len(names), -1)
         facts = self._symbols.table.facts[: self._symbols.count]
         for fact in facts:
             if fact[PRICE_DECIMALS] < 0:
@@ -81,8 +82,8 @@ class ManySymbolsFeed(TextFeed):
                 written, needed, whole = (int(fact[column]) for column in (SIZE_DECIMALS, SIZE_NEEDED, SIZE_WHOLE))
                 fact[SIZE_DECIMALS] = settled_size_decimals(written, needed, whole, self.least_size_decimals)
         asked = facts[facts[:, INSTRUMENT] >= 0]
-        for name, fact in zip(names, asked, strict=True):
-            self.instruments.append(Instrument(name, int(fact[PRICE_DECIMALS]), int(fact[SIZE_DECIMALS]), 0))
+        for symbol, fact in zip(names, asked, strict=True):
+            self.instruments.append(Instrument(symbol, int(fact[PRICE_DECIMALS]), int(fact[SIZE_DECIMALS]), 0))
 
     def _answer(self, status: int) -> None:
         if status != NEW_SYMBOL:
@@ -95,9 +96,8 @@ class ManySymbolsFeed(TextFeed):
 
     def _add_symbol(self, name: bytes, instrument: int, decimals: int) -> list[str]:
         """Put a name into the table; gives its symbol back if it is asked for."""
-        if not 0 < len(name) <= LONGEST or not name.isascii() or not name.decode().isprintable():
-            shown = name[:40].decode("ascii", "backslashreplace")
-            problem = f"found the symbol '{shown}', expected 1 to {LONGEST} printable ASCII characters"
+        if not _can_be_name(name):
+            problem = f"found the symbol {quoted(name)}, expected 1 to {LONGEST} printable ASCII characters"
             raise FeedError(self.path, problem, line=int(self._window.cursor[LINE]) + 1)
         symbol = self._symbol_of(name)
         wanted = self.wanted is None or symbol in self.wanted
@@ -107,3 +107,7 @@ class ManySymbolsFeed(TextFeed):
     def _symbol_of(self, name: bytes) -> str:
         """The instrument's symbol for a name in the text."""
         return name.decode()
+
+
+def _can_be_name(name: bytes) -> bool:
+    return 0 < len(name) <= LONGEST and name.isascii() and name.decode().isprintable()

@@ -27,7 +27,7 @@ from velox_engine.feeds.tardis_rows import (
     release,
     survey,
 )
-from velox_engine.feeds.text import AT, FAULT_VALUE, FAULTS, LEFT_OVER, LINE
+from velox_engine.feeds.text import AT, FAULT_VALUE, FAULTS, LEFT_OVER, LINE, quoted
 from velox_engine.records import TRANSACTION, Transactions
 
 BOOK_HEADER: Final = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount"
@@ -96,13 +96,12 @@ class TardisFeed(ManySymbolsFeed):
         if not window.fill(self.first_bytes):
             raise FeedError(self.path, f"found an empty file, expected {expected}")
         line = window.line()
-        header = line.rstrip(b"\r\n").decode("ascii", "backslashreplace")
-        if header not in (BOOK_HEADER, TRADES_HEADER):
-            shown = header if len(header) <= 200 else header[:200] + "…"
-            raise FeedError(self.path, f"found the header '{shown}', expected {expected}", line=1)
+        header = line.rstrip(b"\r\n")
+        if header not in (BOOK_HEADER.encode(), TRADES_HEADER.encode()):
+            raise FeedError(self.path, f"found the header {quoted(header, 200)}, expected {expected}", line=1)
         window.cursor[AT] += len(line)
         window.cursor[LINE] += 1
-        return header == TRADES_HEADER
+        return header == TRADES_HEADER.encode()
 
     def _survey(self) -> int:
         return int(survey(self._window.text, self._window.cursor, self._symbols.table))
@@ -124,7 +123,7 @@ class TardisFeed(ManySymbolsFeed):
         if code == LEFT_OVER:
             return f"found {found} after {where}, expected {COLUMNS} columns"
         if code == OTHER_EXCHANGE:
-            expected = f"'{self._exchange.tobytes()[:-1].decode('ascii', 'backslashreplace')}', as in the first row"
+            expected = f"{quoted(self._exchange.tobytes()[:-1])}, as in the first row"
         elif code == BAD_SIDE:
             expected = "buy, sell or unknown" if self.trades else "bid or ask"
         elif code == TOO_PRECISE:

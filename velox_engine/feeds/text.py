@@ -135,6 +135,13 @@ def put(
     cursor[LAST_DUE] = due_ns
 
 
+def quoted(piece: bytes, most: int = 40) -> str:
+    """Bytes of a file as a message shows them: in quotes, ``most`` of them, nothing that a terminal would obey."""
+    text = piece[:most].decode("ascii", "backslashreplace")
+    safe = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+    return f"'{safe}…'" if len(piece) > most else f"'{safe}'"
+
+
 class LineWindow:
     """Whole lines of a file in a buffer that is used again and again, and grows only for a line longer than it.
 
@@ -206,8 +213,7 @@ class LineWindow:
         length = next((index for index, byte in enumerate(piece) if byte in ends), len(piece))
         if length == 0:
             return "the end of the line" if piece[:1] in (b"\n", b"\r") else "nothing"
-        shown = piece[:length].rstrip(b"\r").decode("ascii", "backslashreplace")
-        return f"'{shown[:40]}…'" if length > 40 else f"'{shown}'"
+        return quoted(piece[:length].rstrip(b"\r"))
 
 
 class TextFeed(Feed):
