@@ -80,6 +80,7 @@ from velox_engine.feeds.text import (
     MORE,
     NEGATIVE,
     STOP,
+    SURVEY_AT,
     Counts,
     Cursor,
     fault,
@@ -352,8 +353,9 @@ def decode(
 @compiled
 def survey(text: Bytes, cursor: Cursor, table: SymbolTable, staging: Staging, fields: Counts) -> int:
     """Raise the symbol's decimals to what the window's lines need; stops at the first line that is damaged."""
-    at = cursor[AT]
+    at = cursor[SURVEY_AT]
     while at < cursor[STOP]:
+        cursor[SURVEY_AT] = at
         _, at, status = read_whole(text, at)
         if status != OK or text[at] != 32:
             return MORE

@@ -52,6 +52,7 @@ from velox_engine.feeds.text import (
     MISSING,
     MORE,
     STOP,
+    SURVEY_AT,
     Counts,
     Cursor,
     fault,
@@ -103,8 +104,9 @@ _GAP: Final = int(Flags.GAP)
 @compiled
 def survey(text: Bytes, cursor: Cursor, table: SymbolTable, fields: Counts) -> int:
     """Raise each product's decimals to what the window's lines need; stops at the first line that is no JSON."""
-    at = cursor[AT]
+    at = cursor[SURVEY_AT]
     while at < cursor[STOP]:
+        cursor[SURVEY_AT] = at
         at = scan(text, at, fields)
         if at < 0:
             return MORE

@@ -20,7 +20,7 @@ from velox_engine.feeds.symbol_table import (
     Symbols,
     symbol_at,
 )
-from velox_engine.feeds.text import FIRST_BYTES, LINE, TextFeed, quoted
+from velox_engine.feeds.text import AT, FIRST_BYTES, LINE, SURVEY_AT, TextFeed, quoted
 from velox_engine.records import Instrument
 
 DEFAULT_DECIMALS: Final = 8
@@ -64,11 +64,16 @@ class ManySymbolsFeed(TextFeed):
 
     @abstractmethod
     def _survey(self) -> int:
-        """Raise the decimals in the symbol table to what the window's lines need; `NEW_SYMBOL` or `MORE`."""
+        """Raise the decimals in the symbol table to what the window's lines from ``cursor[SURVEY_AT]`` on need.
+
+        `NEW_SYMBOL` or `MORE`.
+        """
 
     def _learn_decimals(self, known: Sequence[str] = ()) -> None:
         """Go through the window for symbols and decimals; ``known`` were added before, and are asked for."""
         names = list(known)
+        cursor = self._window.cursor
+        cursor[SURVEY_AT] = cursor[AT]
         # a name that cannot be is told when its line is read: what comes before it is read first
         while self._survey() == NEW_SYMBOL and _can_be_name(name := self._new_name()):
             names += self._add_symbol(name, len(names), -1)

@@ -40,6 +40,7 @@ from velox_engine.feeds.text import (
     MORE,
     NEGATIVE,
     STOP,
+    SURVEY_AT,
     TIME_BACK,
     Counts,
     Cursor,
@@ -99,8 +100,9 @@ def _column_end(text: Bytes, at: int) -> int:
 @compiled
 def survey(text: Bytes, cursor: Cursor, table: SymbolTable) -> int:
     """Raise each symbol's decimals to the longest fraction in the window; stops at the first row that is none."""
-    at = cursor[AT]
+    at = cursor[SURVEY_AT]
     while at < cursor[STOP]:
+        cursor[SURVEY_AT] = at
         begin = _column_end(text, at) + 1
         end = _column_end(text, begin)
         if text[begin - 1] != _COMMA or text[end] != _COMMA:

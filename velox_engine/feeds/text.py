@@ -47,7 +47,9 @@ LAST_DUE: Final = 7
 TIME_BACK: Final = 8
 GAPS: Final = 9
 FAULT_VALUE: Final = 10
-_CURSOR_WORDS: Final = 11
+SURVEY_AT: Final = 11
+"""Where the survey of a feed that learns from the beginning of its file goes on."""
+_CURSOR_WORDS: Final = 12
 
 # statuses of a kernel; a format adds its own from 10 on
 MORE: Final = 0
