@@ -12,19 +12,24 @@ import numpy as np
 
 from velox_engine.books.running import RunningBook, make_book
 from velox_engine.config import Config
+from velox_engine.errors import ConfigError
+from velox_engine.feeds.journal_writer import JournalWriter
 from velox_engine.feeds.random_stream import stream_key
-from velox_engine.feeds.synthetic import GAP_STREAM, SYNTHETIC_INSTRUMENT, UNIFORM_INSTRUMENT, make_synthetic
+from velox_engine.feeds.synthetic import GAP_STREAM, make_synthetic
 from velox_engine.jit import compile_for
 from velox_engine.lockfree.clock import Clock
-from velox_engine.lockfree.ring import CAPACITY, Ring, make_ring
+from velox_engine.lockfree.ring import CAPACITY, make_ring
 from velox_engine.placement import Machine, Placement, plan, this_machine
 from velox_engine.records import Instrument
+from velox_engine.sinks import OUTLET_SIZE, Sink, SinkThread
+from velox_engine.source import Source, open_source
 from velox_engine.stages.bundle import make_bundler
 from velox_engine.stages.common import Stage, make_stage
 from velox_engine.stages.control import GAP, make_control
 from velox_engine.stages.ingress import make_ingress
 from velox_engine.stages.orderbook import make_orderbook
 from velox_engine.stages.output import make_output
+from velox_engine.stages.sinking import make_outlet
 from velox_engine.stages.slots import make_slots, slots_needed
 from velox_engine.stages.worker import Stages, Worker, make_worker, run_worker
 from velox_engine.telemetry import layout
@@ -53,12 +58,20 @@ class Assembly:
     seed: int
     region: Region
     stages: Stages
-    rings: tuple[Ring, Ring, Ring]
     workers: tuple[Worker, ...]
     placement: Placement
     book: RunningBook
-    instruments: list[Instrument]
+    source: Source
+    sink: SinkThread | None
     warnings: list[str]
+
+    def release(self) -> None:
+        """Let go of the region's file, the source's file and the sink, of an assembly that never ran or has ended."""
+        self.region.remove()
+        if self.source.decoder is not None:
+            self.source.decoder.stop(0.0)
+        elif self.source.feed is not None:
+            self.source.feed.close()
 
 
 def gap_ticks(rate: float | str, clock: Clock) -> float:
@@ -77,27 +90,56 @@ def assemble(config: Config, clock: Clock, machine: Machine | None = None) -> As
     Raises `ConfigError` where the machine cannot give what is asked for.
     """
     placement = plan(config, machine or this_machine())
-    seed = pick_seed(config)
-    instruments = [UNIFORM_INSTRUMENT if config.source.model == "uniform" else SYNTHETIC_INSTRUMENT]
-    book = make_book(config, instruments)
-    region, problem = make_region(config.pipeline.name, len(placement.workers), len(instruments))
+    source = open_source(config, clock)
+    windowed = source.feed is not None and source.feed.windowed
+    book = make_book(config, len(source.instruments), windowed=windowed)
+    sink = _open_sink(config, clock, source)
+    region, problem = make_region(config.pipeline.name, len(placement.workers), source.telemetry_symbols)
     try:
-        return _assemble(config, clock, placement, seed, instruments, book, region, problem)
+        return _assemble(config, clock, placement, source, sink, book, region, problem)
     except BaseException:
         region.remove()
         raise
+
+
+def _open_sink(config: Config, clock: Clock, source: Source) -> Sink | None:
+    """Open the journal that the configuration names; one that cannot be made is a `ConfigError`."""
+    path = config.pipeline.sink
+    if path == "none":
+        return None
+    feed = source.feed
+    try:
+        return JournalWriter(
+            path,
+            source.instruments,
+            config.source.kind,
+            time_base=feed.time_base if feed else None,
+            windowed=feed.windowed if feed else False,
+            priced=feed.priced if feed else True,
+            seed_source=feed.seed_source if feed else None,
+            clock=(clock.zero_ticks, clock.ns_per_tick),
+            name=config.pipeline.name,
+        )
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: {error.strerror or error}",
+            key="pipeline.sink",
+            value=path,
+            allowed="a file that is not there yet, in a directory that can be written",
+        ) from None
 
 
 def _assemble(
     config: Config,
     clock: Clock,
     placement: Placement,
-    seed: int,
-    instruments: list[Instrument],
+    source: Source,
+    sink: Sink | None,
     book: RunningBook,
     region: Region,
     problem: str | None,
 ) -> Assembly:
+    seed = pick_seed(config)
     words, cursors = region.words, region.payload(Block.CURSORS)
     scale = clock.ns_per_tick
 
@@ -111,10 +153,14 @@ def _assemble(
         make_ring(buffers.output_ring_size),
     )
     control = make_control()
-    control.rates[GAP] = gap_ticks(pipeline.ingress_rate_hz, clock)
+    fast = source.recorded and config.source.speed == "max" and "pipeline.ingress_rate_hz" not in config.given
+    control.rates[GAP] = 0.0 if fast else gap_ticks(pipeline.ingress_rate_hz, clock)
     ingress = make_ingress(
         stage(layout.INGRESS),
-        make_synthetic(config.source.model, seed, config.source.live_orders),
+        make_synthetic("uniform" if source.recorded else config.source.model, seed, config.source.live_orders),
+        source.staging,
+        recorded=source.recorded,
+        by_time=source.by_time,
         gap_key=stream_key(seed, GAP_STREAM),
         batch=pipeline.batch,
         each=pipeline.stamp == "each",
@@ -129,7 +175,7 @@ def _assemble(
         depth_stride=region.at(Block.DEPTH, 1) - region.at(Block.DEPTH, 0),
         trades_block=region.at(Block.TRADES),
         books_block=region.at(Block.BOOKS),
-        symbols=len(instruments),
+        symbols=source.telemetry_symbols,
     )
     bundler = make_bundler(
         stage(layout.BUNDLE),
@@ -138,7 +184,8 @@ def _assemble(
         timeout_ticks=clock.to_ticks(config.bundle.timeout_ns),
         output_ring=buffers.output_ring_size,
     )
-    output = make_output(stage(layout.OUTPUT), bundler.descriptors, batch=pipeline.batch)
+    outlet = make_outlet(sink is not None, OUTLET_SIZE)
+    output = make_output(stage(layout.OUTPUT), bundler.descriptors, outlet, batch=pipeline.batch)
     for reader, ring in zip((orderbook.stage, bundler.stage, output.stage), rings, strict=True):
         reader.image[layout.STAGE_RING_CAPACITY] = int(ring.words[CAPACITY])
     slots = make_slots(
@@ -158,10 +205,11 @@ def _assemble(
         )
         for index, each in enumerate(placement.workers)
     )
-    _describe(region, clock, config, instruments, book)
+    _describe(region, clock, config, source.instruments, book)
     warnings = [*placement.warnings, *([problem] if problem else [])]
     stages = Stages(control, slots, ingress, orderbook, bundler, output, *rings)
-    return Assembly(config, clock, seed, region, stages, rings, workers, placement, book, instruments, warnings)
+    sinking = SinkThread(sink, outlet) if sink is not None else None
+    return Assembly(config, clock, seed, region, stages, workers, placement, book, source, sinking, warnings)
 
 
 def _describe(region: Region, clock: Clock, config: Config, instruments: list[Instrument], book: RunningBook) -> None:
@@ -193,13 +241,9 @@ def write_instruments(region: Region, instruments: list[Instrument]) -> None:
     publish(region.words, region.at(Block.INSTRUMENTS), payload)
 
 
-def compile_stages(assembly: Assembly, progress: Progress | None = None) -> bool:
+def compile_stages(assembly: Assembly) -> bool:
     """Compile the workers' loop for these stages, or load it from the cache; say whether it was loaded."""
-    tell = progress or (lambda what, done, total: None)
-    tell("stages", 0, 1)
-    loaded = compile_for(run_worker, (assembly.workers[0], assembly.stages, assembly.book.state))
-    tell("stages", 1, 1)
-    return loaded
+    return compile_for(run_worker, worker_arguments(assembly, 0))
 
 
 def worker_arguments(assembly: Assembly, index: int) -> tuple[Any, ...]:

@@ -133,6 +133,12 @@ def _config(values: Mapping[str, Setting]) -> Config:
     parts: dict[str, Any] = {
         name: part(**{key.name: setting.value for key, setting in _of(values, name)}) for name, part in SECTIONS.items()
     }
+    # a file that merely spells a default out gives nothing: a written-out configuration behaves like none
+    parts["given"] = frozenset(
+        key
+        for key, setting in values.items()
+        if setting.origin.source is not None and (setting.origin.line is None or setting.value != setting.key.default)
+    )
     try:
         return Config(**parts)
     except ConfigError as error:  # settings that do not go together: say where the one it names came from

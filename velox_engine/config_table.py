@@ -44,7 +44,7 @@ Model = Literal["market", "uniform"]
 BookKind = Literal["exact", "bucketed"]
 Idle = Literal["backoff", "spin"]
 
-DEFAULT_BOOK: Final[BookKind] = "bucketed"
+DEFAULT_BOOK: Final[BookKind] = "exact"
 
 
 def _key(default: T, rule: Rule, doc: str) -> T:
@@ -87,6 +87,9 @@ class PipelineSettings(Section):
     batch: int = _key(256, Whole(1, 4096, "transactions"), "most that a step takes or publishes at once")
     stamp: Stamp = _key("batch", Words(get_args(Stamp)), "at maximum rate: read the clock once a batch, or for each")
     drain_timeout_secs: float = _key(5, Number(0.001, 3600, "s"), "a drain that takes longer is given up")
+    sink: str = _key(
+        "none", Text("(?s).+", '"none" or a path'), "a journal of what goes out, a file that is not there yet"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,10 @@ class SourceSettings(Section):
     )
     live_orders: int = _key(10_000, Whole(10, 1_000_000), "market: about so many orders are kept alive")
     seed: int = _key(0, Whole(0, INT64_MAX), "synthetic: the same makes the same flow; 0: one is picked and reported")
+    symbols: str = _key("all", Text("(?s).+", '"all" or symbols with commas between'), "recorded: only these")
+    seed_book: str = _key(
+        "auto", Text("(?s).+", '"auto", "none" or a path'), "recorded: a file with the book before the first message"
+    )
     speed: Speed = _key(1, Number(1e-6, 1e6, "times", ("max",)), "replay: this much faster than recorded")
     max_gap_secs: float = _key(5, Number(0.001, _YEARS, "s"), "replay: longer quiet is shortened to this")
     loop: bool = _key(False, Flag(), "replay: begin again at the end, with CLEAR and the seed")
@@ -170,6 +177,8 @@ class Config:
     book: BookSettings = field(default_factory=BookSettings)
     threads: ThreadSettings = field(default_factory=ThreadSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    given: frozenset[str] = frozenset()
+    """The keys (``section.key``) that somebody set; the others hold their defaults."""
 
     def __post_init__(self) -> None:
         if self.source.kind == "synthetic" and self.source.model == "uniform" and self.book.kind == "exact":
@@ -182,7 +191,7 @@ class Config:
 
     def as_dict(self) -> dict[str, dict[str, Value]]:
         """Give the settings by section and key, ready for JSON."""
-        return asdict(self)
+        return {name: asdict(getattr(self, name)) for name in SECTIONS}
 
 
 class Key(NamedTuple):

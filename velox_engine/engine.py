@@ -11,7 +11,8 @@ import numpy as np
 
 from velox_engine.assembly import Assembly, Progress, assemble, compile_stages
 from velox_engine.config import Config, checked, load_config
-from velox_engine.errors import ConfigError, EngineError
+from velox_engine.errors import EngineError
+from velox_engine.feeds.staging import close_staging, stage_records
 from velox_engine.jit import compile_for
 from velox_engine.lockfree.clock import calibrate
 from velox_engine.report import Report, make_report
@@ -19,6 +20,7 @@ from velox_engine.snapshot import Snapshot, State
 from velox_engine.stages.control import make_control
 from velox_engine.stages.handles import get_word, set_word
 from velox_engine.stages.hiccup import run_hiccup
+from velox_engine.stages.sinking import take_bundles
 from velox_engine.supervisor import Command, Supervisor
 from velox_engine.telemetry import layout
 from velox_engine.telemetry.layout import DEPTH_SLOTS
@@ -37,14 +39,17 @@ def _compile_helpers(assembly: Assembly, progress: Progress, total: int) -> None
     progress("control", 2, total)
     compile_for(get_word, (words, 0))
     compile_for(set_word, (words, 0, 0))
+    staging, outlet = assembly.source.staging, assembly.stages.output.outlet
+    compile_for(stage_records, (staging, staging.records, 0, 0))
+    compile_for(close_staging, (staging,))
+    compile_for(take_bundles, (outlet, outlet.records, outlet.sizes))
     progress("hiccup meter", 3, total)
     compile_for(run_hiccup, (control, image, words, 0, 1.0))
     progress("stages", 4, total)
     compile_stages(assembly)
-    progress("done", total, total)
 
 
-_STEPS: Final = 5
+_STEPS: Final = 6
 
 
 def compile_engine(progress: Progress | None = None, config: Config | None = None) -> None:
@@ -58,8 +63,9 @@ def compile_engine(progress: Progress | None = None, config: Config | None = Non
     assembly = assemble(config or load_config(environ={}), calibrate())
     try:
         _compile_helpers(assembly, tell, _STEPS)
+        tell("done", _STEPS, _STEPS)
     finally:
-        assembly.region.remove()
+        assembly.release()
 
 
 class Engine:
@@ -70,7 +76,6 @@ class Engine:
     """
 
     def __init__(self, config: Config) -> None:
-        _check(config)
         self.config = config
         self._lock = threading.Lock()
         self._supervisor: Supervisor | None = None
@@ -88,7 +93,7 @@ class Engine:
         """Compile, make the memory and start the workers.
 
         Raises `EngineError` when it was started before or stopped meanwhile, `ConfigError` for what the machine cannot
-        give, `ClockError` when its clock cannot be used.
+        give, `FeedError` for a source that cannot be read, `ClockError` when its clock cannot be used.
         """
         with self._lock:
             if self._starting or self._supervisor is not None:
@@ -101,6 +106,11 @@ class Engine:
         assembly = assemble(self.config, calibrate())
         try:
             _compile_helpers(assembly, tell, _STEPS)
+            if assembly.source.decoder is not None:
+                tell("source", _STEPS - 1, _STEPS)
+                assembly.source.decoder.start()
+                assembly.source.decoder.wait_until_begun()
+            tell("done", _STEPS, _STEPS)
             with self._lock:
                 if self._cancelled:
                     raise EngineError(f"stopped while starting: {self._cancelled}", state=State.STOPPED.word)
@@ -109,7 +119,7 @@ class Engine:
                 self._cpu_s = time.process_time()
                 self._supervisor.start()
         except BaseException:
-            assembly.region.remove()
+            assembly.release()
             raise
         self._wait_for(lambda state: state is not State.STARTING, None)
 
@@ -247,7 +257,7 @@ class Engine:
         with self._lock:
             if self._report is None:
                 self._report = self._make_report(supervisor, assembly)
-                assembly.region.remove()
+                assembly.release()
             return self._report
 
     def _make_report(self, supervisor: Supervisor, assembly: Assembly) -> Report:
@@ -257,22 +267,14 @@ class Engine:
             TelemetryReader(assembly.region).read(),
             ns_per_tick=assembly.clock.ns_per_tick,
             reason=supervisor.reason or "stopped",
-            failure=supervisor.failure,
+            failure=supervisor.failure or supervisor.failure_of_source,
             drain_timed_out=supervisor.drain_timed_out,
             drained=(supervisor.drained_transactions, supervisor.drained_bundles),
             paused_s=supervisor.paused_s,
-            books=[assembly.book.summary(symbol) for symbol in range(len(assembly.instruments))],
-            instruments=assembly.instruments,
-            source={"kind": config.source.kind, "model": config.source.model},
+            books=[assembly.book.summary(symbol) for symbol in range(len(assembly.source.instruments))],
+            instruments=assembly.source.instruments,
+            source=assembly.source.describe(config),
             limits=config.limits,
             cpu_s=time.process_time() - self._cpu_s,
             clock_source=assembly.clock.source,
-        )
-
-
-def _check(config: Config) -> None:
-    """Refuse what the table of keys cannot: settings that do not fit each other."""
-    if config.source.kind != "synthetic":
-        raise ConfigError(
-            f"got {config.source.kind!r}", key="source.kind", value=config.source.kind, allowed='"synthetic"'
         )

@@ -145,6 +145,10 @@ def judge(snapshot: Snapshot) -> tuple[list[str], dict[str, int]]:
             problems.append(f"{snapshot.flushed} bundles flushed, {snapshot.bundles_out} taken by output")
     if snapshot.by_size + snapshot.by_timeout + snapshot.by_drain != snapshot.flushed:
         problems.append("bundles by reason do not add up to those flushed")
+    sinking = snapshot.config.get("pipeline", {}).get("sink", "none") != "none"
+    if sinking and snapshot.sink_written + snapshot.sink_lost != counts[3]:
+        kept = snapshot.sink_written + snapshot.sink_lost
+        problems.append(f"the sink was handed {counts[3]} transactions and accounts for {kept}")
     if snapshot.output.latency.count + snapshot.seeded != counts[3]:
         problems.append("latencies recorded differ from transactions out")
     return problems, {**left, "transactions": sum(left.values())}
@@ -202,9 +206,9 @@ def make_report(
 ) -> Report:
     """Make the report of a run from its last snapshot, taken after every worker had stopped."""
     problems, left = judge(snapshot)
+    conserved = not problems and not snapshot.stale
     if failure:
         problems.append(failure)
-    conserved = not problems and not snapshot.stale
     first, last = snapshot.ingress.first_ticks, snapshot.output.last_ticks
     duration = max(last - first, 0) * ns_per_tick * 1e-9 if first and last else 0.0
     running = max(duration - paused_s, 1e-9)
@@ -224,7 +228,7 @@ def make_report(
         lag_abandoned_s=round(snapshot.lag_abandoned_s, 9),
         throughput_per_s=round(out / running, 1) if duration else 0.0,
         ingress={
-            "generated": snapshot.generated,
+            "generated": snapshot.generated + snapshot.seeded,
             "accepted": snapshot.ingress.processed,
             "dropped": snapshot.dropped,
             "rejected": sum(snapshot.rejected.values()),
@@ -232,7 +236,11 @@ def make_report(
             "dropped_by": {"ring_full": snapshot.dropped},
             "rejected_by": snapshot.rejected,
         },
-        orderbook={"processed": snapshot.orderbook.processed, "errors": snapshot.book_errors},
+        orderbook={
+            "processed": snapshot.orderbook.processed,
+            "outcomes": snapshot.book_outcomes,
+            "errors": snapshot.book_errors,
+        },
         bundle={
             "transactions": snapshot.bundle.processed,
             "flushed": snapshot.flushed,

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from velox_engine.lockfree.histogram_view import Histogram
 
+_AS_EXPECTED = frozenset({"applied", "passed", "from_seed", "seeded"})
+
 
 class State(IntEnum):
     """The states of an engine (design §6)."""
@@ -41,9 +43,9 @@ class BookState(IntEnum):
     """How far a symbol's book can be trusted (design §4)."""
 
     SYNCED = 0
-    STALE = 1
-    WINDOWED = 2
-    CROSSED = 3
+    WINDOWED = 1
+    CROSSED = 2
+    STALE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Conservation:
-    """Whether every transaction is accounted for, as far as a look at a running engine tells, and what is against it."""
+    """Whether every transaction is accounted for, as far as one look can tell, and what speaks against it."""
 
     holds: bool
     problems: tuple[str, ...] = ()
@@ -196,7 +198,7 @@ class Snapshot:
     bundles_out: int
     sink_written: int
     sink_lost: int
-    book_errors: dict[str, int]
+    book_outcomes: dict[str, int]
     trades_seen: int
     hiccup: Histogram
     depths: tuple[DepthSnapshot, ...]
@@ -225,6 +227,11 @@ class Snapshot:
     def output(self) -> StageSnapshot:
         """The last stage; its latency is end to end."""
         return self.stages[3]
+
+    @property
+    def book_errors(self) -> dict[str, int]:
+        """The outcomes that tell of something odd in the flow, by name."""
+        return {name: count for name, count in self.book_outcomes.items() if name not in _AS_EXPECTED}
 
     @property
     def inside(self) -> int:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from velox_engine.assembly import Assembly, gap_ticks, worker_arguments
+from velox_engine.assembly import Assembly, gap_ticks, worker_arguments, write_instruments
 from velox_engine.errors import EngineError
 from velox_engine.lockfree.clock import read_ticks
 from velox_engine.snapshot import Snapshot, State
@@ -88,6 +88,8 @@ class Supervisor:
         self._paused_at = 0.0
         self._paused_s = 0.0
         self._stalled = 0
+        self._instruments_known = len(assembly.source.instruments)
+        self.failure_of_source = ""
         self._threads: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._run, name="vx-supervisor", daemon=True)
         self.hung: tuple[str, ...] = ()
@@ -102,6 +104,8 @@ class Supervisor:
         self._threads.append(threading.Thread(target=self._measure_hiccups, daemon=True))
         for thread in self._threads:
             thread.start()
+        if self._assembly.sink is not None:
+            self._assembly.sink.start()
         self._thread.start()
 
     def submit(self, command: Command) -> Command:
@@ -258,6 +262,7 @@ class Supervisor:
             raise self._refuse(command, "running, paused or drained")
         rate = float(command.value)
         self._control.rates[word.GAP] = gap_ticks(rate, self._assembly.clock)
+        self._words[word.NEW_PACE] += 1
         self._words[word.REBASE] += 1
         self._order(Phase(int(self._words[word.PHASE])))
         if not self._acknowledged():
@@ -330,21 +335,43 @@ class Supervisor:
         self._watch_drain(now)
         if self.state is State.RUNNING and get_word(self._words, word.ENDED):
             self.chronicle.control[layout.CONTROL_SOURCE_ENDED] = 1
-            limited = self._config.pipeline.count and self._generated() >= self._config.pipeline.count
-            self._begin_drain("count reached" if limited else "duration reached")
+            self._begin_drain(self._why_ended())
         if now >= self._next_control:
             self._next_control = now + _CONTROL_EVERY_S
             paused = self._paused_s + (now - self._paused_at if self._paused_at else 0.0)
             self.chronicle.control[layout.CONTROL_PAUSED_NS] = int(paused * 1e9)
             self._watch_heartbeats()
+            self._publish_source()
             self.chronicle.write_control()
         if now >= self._next_sample:
             self._next_sample = max(self._next_sample + 1.0, now)
             self.chronicle.sample(self._reader.read())
             self._watch_clock()
 
-    def _generated(self) -> int:
-        return int(self._assembly.region.payload(Block.CURSORS)[layout.CURSOR_GENERATED])
+    def _why_ended(self) -> str:
+        decoder, count = self._assembly.source.decoder, self._config.pipeline.count
+        generated = int(self._assembly.region.payload(Block.CURSORS)[layout.CURSOR_GENERATED])
+        if count and generated >= count:
+            return "count reached"
+        if decoder is None or not decoder.ended:
+            return "duration reached"
+        if decoder.failure:
+            self.chronicle.event("error", decoder.failure)
+            self.failure_of_source = decoder.failure
+            return decoder.failure
+        return "end of file"
+
+    def _publish_source(self) -> None:
+        """Publish what the source and the sink have learned."""
+        source, sink = self._assembly.source, self._assembly.sink
+        if len(source.instruments) != self._instruments_known:
+            self._instruments_known = len(source.instruments)
+            write_instruments(self._assembly.region, source.instruments)
+        if sink is not None:
+            self.chronicle.control[layout.CONTROL_SINK_WRITTEN] = sink.sink.written
+            self.chronicle.control[layout.CONTROL_SINK_LOST] = sink.sink.lost
+            if sink.failure:
+                self.chronicle.event_once("error", sink.failure)
 
     def _watch_drain(self, now: float) -> None:
         if self.state is State.DRAINING or (self.state is State.FAILED and self._deadline):
@@ -407,6 +434,7 @@ class Supervisor:
         self.hung = tuple(thread.name for thread in self._threads if thread.is_alive())
         for name in self.hung:
             self.failure = self.failure or f"{name} did not stop within {_JOIN_S:g} s"
+        self._end_source_and_sink()
         if self._paused_at:
             self._paused_s += time.monotonic() - self._paused_at
             self._paused_at = 0.0
@@ -419,6 +447,14 @@ class Supervisor:
             command.finish()
         while not self._queue.empty():
             self._answer_late(self._queue.get())
+
+    def _end_source_and_sink(self) -> None:
+        source, sink = self._assembly.source, self._assembly.sink
+        if source.decoder is not None and not source.decoder.stop(_JOIN_S):
+            self.chronicle.event("warning", "the decoder did not stop in time")
+        if sink is not None and not sink.stop(float(self._config.pipeline.drain_timeout_secs) + _JOIN_S):
+            self.failure = self.failure or "the sink did not take everything in time"
+        self._publish_source()
 
     def _answer_late(self, command: Command) -> None:
         """Answer what came after the end: a stop is satisfied, anything else is refused."""

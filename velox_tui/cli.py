@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Final
 
 from velox_engine.config import Config, resolve
-from velox_engine.errors import ConfigError, VeloxError
+from velox_engine.errors import ConfigError, FeedError, VeloxError
 from velox_tui import __version__
 from velox_tui.commands import COMMANDS
 from velox_tui.options import Parser, RunOptions, UsageError, add_settings, check_report_path
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except SystemExit as answered:  # --help and --version
         return int(answered.code or 0)
-    except (UsageError, ConfigError) as error:
+    except (UsageError, ConfigError, FeedError) as error:  # a feed that breaks later is told by the report
         complain(str(error))
         return 2
     except VeloxError as error:

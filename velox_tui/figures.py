@@ -35,13 +35,21 @@ def _percentiles(figures: dict[str, Any]) -> str:
     return "  ".join(f"{word} {microseconds(figures[key]):>7}" for word, key in words)
 
 
+def _source(report: Report) -> str:
+    source = report.source
+    if source["kind"] == "synthetic":
+        return f"synthetic {source['model']}, seed {report.seed}"
+    seed = f", seeded by {source['seed_source']}" if source["seed_source"] else ""
+    return f"{source['path']} ({source['format']}){seed}"
+
+
 def final_statistics(report: Report) -> str:
     """Write the final statistics of a run, several lines."""
     ingress, bundle, latency = report.ingress, report.bundle, report.latency_ns
     hashes, cpu = set(report.checksum.values()), report.cpu["percent_of_a_core"]
     lines = [
         f"{report.name} {report.state}: {report.reason}",
-        f"  source      {report.source['kind']} {report.source.get('model', '')}, seed {report.seed}",
+        f"  source      {_source(report)}",
         f"  time        {report.duration_s:.3f} s"
         + (f", paused {report.paused_s:.3f} s" if report.paused_s else "")
         + (f", lag given up {report.lag_abandoned_s:.3f} s" if report.lag_abandoned_s else ""),

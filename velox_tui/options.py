@@ -48,6 +48,9 @@ _OPTIONS: Final = (
     _Option("--count", "N", "pipeline.count"),
     _Option("--seed", "N", "source.seed"),
     _Option("--book", "KIND", "book.kind"),
+    _Option("--seed-book", "FILE|none", "source.seed_book"),
+    _Option("--symbols", "A,B", "source.symbols"),
+    _Option("--sink", "FILE", "pipeline.sink"),
     _Option("--on-full", "wait|drop", "pipeline.on_full"),
 )
 _LIMITS: Final = (

@@ -6,7 +6,7 @@ promises: arithmetic is checked, and every record is either applied or counted u
 
 State of each symbol: ``quantity`` int64, shape (symbols, 2, 1024); ``price`` int64, the same shape: the price last seen
 in each bucket, which stands for all of it; ``sides`` int64 (symbols, 2, 4): best price as last seen, buckets in use,
-unused, unused; ``status`` int64 (symbols,): 1 stale; ``outcomes`` int64 (16,).
+unused, unused; ``status`` int64 (symbols,): 3 stale (`BookState`); ``outcomes`` int64 (16,).
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _NO_SIDE: Final = int(Side.NONE)
 _GAP: Final = int(Flags.GAP)
 _SNAPSHOT: Final = int(Flags.SNAPSHOT)
 _MAX: Final = INT64_MAX
+_STALE: Final = 3
 
 
 class Outcome(IntEnum):
@@ -142,7 +143,7 @@ def bucketed_apply(state: BucketedState, records: Transactions, start: int, coun
         if symbol >= state.status.size:
             return at - start
         if record.flags & _GAP:
-            state.status[symbol] = 1
+            state.status[symbol] = _STALE
             state.outcomes[Outcome.GAPS] += 1
         if action == _ADD:
             _add(state, symbol, side, record.price, record.size)
@@ -166,7 +167,7 @@ def bucketed_apply(state: BucketedState, records: Transactions, start: int, coun
 @inner
 def bucketed_mark_stale(state: BucketedState, symbol: int) -> None:
     """Something of this symbol was lost: its book is not the venue's any more."""
-    state.status[symbol] = 1
+    state.status[symbol] = _STALE
 
 
 @compiled

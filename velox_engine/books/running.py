@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from velox_engine.books.bucketed import BucketedState, bucketed_summary, grow_bucketed, make_bucketed
 from velox_engine.books.bucketed import Outcome as BucketedOutcome
+from velox_engine.books.exact_grow import grow
+from velox_engine.books.exact_stage import exact_summary
+from velox_engine.books.exact_state import ExactState, make_exact
+from velox_engine.books.exact_state import Outcome as ExactOutcome
 from velox_engine.config import Config
 from velox_engine.lockfree.memory import aligned_words
-from velox_engine.records import Instrument
 from velox_engine.snapshot import BookState, BookSummary
 from velox_engine.telemetry.layout import BOOK_WORDS
+
+_FIRST_ORDERS: Final = 1 << 16
 
 
 class RunningBook(Protocol):
@@ -46,7 +50,27 @@ class RunningBucketed:
         return BookSummary(BookState(state), *rest)
 
 
-def make_book(config: Config, instruments: Sequence[Instrument]) -> RunningBook:
-    """Make the books that the configuration asks for."""
-    del config
-    return RunningBucketed(max(len(instruments), 1))
+class RunningExact:
+    """Exact books of a run."""
+
+    def __init__(self, symbols: int, *, windowed: bool) -> None:
+        self.state: ExactState = make_exact(symbols, windowed=windowed, orders=_FIRST_ORDERS)
+        self.outcomes = tuple(outcome.name.lower() for outcome in ExactOutcome)
+
+    def grow(self) -> None:
+        """Make room for what the book stopped at."""
+        self.state = grow(self.state)
+
+    def summary(self, symbol: int) -> BookSummary:
+        """Return the state and the best of a symbol's book."""
+        words = aligned_words(BOOK_WORDS)
+        exact_summary(self.state, symbol, words, 0)
+        state, *rest = (int(word) for word in words)
+        return BookSummary(BookState(state), *rest)
+
+
+def make_book(config: Config, symbols: int, *, windowed: bool) -> RunningBook:
+    """Make the books that the configuration asks for; ``windowed``: the feed shows only the best levels."""
+    if config.book.kind == "bucketed":
+        return RunningBucketed(max(symbols, 1))
+    return RunningExact(max(symbols, 1), windowed=windowed)

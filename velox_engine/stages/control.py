@@ -7,7 +7,8 @@ word  field              writes       reads         what makes it right
 1     phase              supervisor   workers       relaxed by who only idles by it; by serial for ingress
 2     drain epoch        supervisor   ingress       by serial
 3     rebase             supervisor   ingress       by serial: counts up when the schedule must begin anew
-4     (rate)             supervisor   ingress       by serial: it lies in ``rates[0]``
+4     new pace           supervisor   ingress       by serial: counts up when a rate replaces the recorded times
+      ``rates[0]``       supervisor   ingress       by serial
 16    stop               supervisor   workers       release, acquire: workers leave their loop
 32    acknowledged       ingress      supervisor    release: the serial it has adopted
 33    ended              ingress      supervisor    release: 1 when its source has nothing more to give
@@ -42,6 +43,7 @@ SERIAL: Final = 0
 PHASE: Final = 1
 DRAIN_EPOCH: Final = 2
 REBASE: Final = 3
+NEW_PACE: Final = 4
 STOP: Final = LINE_WORDS
 ACKNOWLEDGED: Final = 2 * LINE_WORDS
 ENDED: Final = 2 * LINE_WORDS + 1

@@ -20,12 +20,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velox_engine.feeds.random_stream import exponential
+from velox_engine.feeds.staging import VALID, Staging, refusal, staging_is_closed
 from velox_engine.feeds.synthetic import Synthetic, synthetic_fill
 from velox_engine.jit import inner, int64
 from velox_engine.lockfree.atomics import Words, load_acquire, store_release
 from velox_engine.lockfree.clock import ticks
 from velox_engine.lockfree.memory import aligned_words
-from velox_engine.lockfree.ring import Ring, ring_produced, ring_publish, ring_room
+from velox_engine.lockfree.ring import (
+    Ring,
+    ring_consumed,
+    ring_produced,
+    ring_publish,
+    ring_ready,
+    ring_release,
+    ring_room,
+)
 from velox_engine.records import Flags
 from velox_engine.stages.common import Stage, note_idle, note_passed, room_to_checkpoint
 from velox_engine.stages.control import (
@@ -34,6 +43,7 @@ from velox_engine.stages.control import (
     DRAINED,
     ENDED,
     GAP,
+    NEW_PACE,
     PHASE,
     REBASE,
     SERIAL,
@@ -47,6 +57,8 @@ from velox_engine.telemetry.layout import (
     INGRESS_GENERATED,
     INGRESS_LAG_ABANDONED_TICKS,
     INGRESS_PAUSED_TICKS,
+    INGRESS_REJECTED,
+    INGRESS_SEEDED,
 )
 
 _SERIAL: Final = 0
@@ -64,8 +76,12 @@ _DROP: Final = 11  # on_full = "drop"
 _BATCH: Final = 12
 _REBASED: Final = 13
 _DURATION: Final = 14  # ticks; 0: none
-_GAP_FLAG: Final = 15  # 1: something was dropped since the last record
-_LENGTH: Final = 16
+_LOSSES: Final = 15  # entries of ``lost`` that are set
+_RECORDED: Final = 16  # the source is what is staged
+_BY_TIME: Final = 17  # recorded: due as recorded, not by a rate
+_NEW_PACE: Final = 18
+_LENGTH: Final = 32
+_LOST_SYMBOLS: Final = 1 << 16
 
 _NEXT: Final = 0
 _PACE: Final = 1
@@ -74,19 +90,26 @@ _RUN, _PAUSE, _DRAIN = int(Phase.RUN), int(Phase.PAUSE), int(Phase.DRAIN)
 
 
 class Ingress(NamedTuple):
-    """The stage's state: its telemetry, its pace, its source, and scratch slots for what is dropped."""
+    """The stage's state: its telemetry, its pace, its sources, scratch slots for what is dropped, and ``lost`` uint8
+    (65536,): 1 where a record of that symbol (its low 16 bits) was dropped since the last one that went through.
+    """
 
     stage: Stage
     words: Words
     schedule: NDArray[np.float64]
     source: Synthetic
+    staging: Staging
     scratch: Slots
+    lost: NDArray[np.uint8]
 
 
 def make_ingress(
     stage: Stage,
     source: Synthetic,
+    staging: Staging,
     *,
+    recorded: bool,
+    by_time: bool,
     gap_key: int,
     batch: int,
     each: bool,
@@ -94,7 +117,10 @@ def make_ingress(
     count: int,
     duration_ticks: int,
 ) -> Ingress:
-    """Make the stage's state; ``count`` 0 and ``duration_ticks`` 0 mean without limit."""
+    """Make the stage's state; ``count`` 0 and ``duration_ticks`` 0 mean without limit.
+
+    ``recorded``: it takes what is staged, else what the synthetic source makes; ``by_time``: at the recorded pace.
+    """
     words = aligned_words(_LENGTH)
     words[_PHASE] = _PAUSE
     words[_GAP_KEY] = gap_key
@@ -103,7 +129,9 @@ def make_ingress(
     words[_BATCH] = batch
     words[_EACH] = each
     words[_DROP] = drop
-    return Ingress(stage, words, np.zeros(2), source, make_slots(batch))
+    words[_RECORDED] = recorded
+    words[_BY_TIME] = by_time
+    return Ingress(stage, words, np.zeros(2), source, staging, make_slots(batch), np.zeros(_LOST_SYMBOLS, np.uint8))
 
 
 @inner
@@ -141,10 +169,16 @@ def _adopt(ingress: Ingress, control: Control, serial: int, now: int) -> None:
     if orders[REBASE] != words[_REBASED]:
         words[_REBASED] = orders[REBASE]
         at = words[_PAUSED] if words[_PAUSED] > 0 else now
-        late = at - (words[_ZERO] + int64(ingress.schedule[_NEXT]))
-        if was_paced and late > 0:
+        late = at - ingress_due(ingress)
+        if (was_paced or words[_BY_TIME]) and late > 0:
             image[INGRESS_LAG_ABANDONED_TICKS] += late
-        _begin_schedule(ingress, at)
+        if orders[NEW_PACE] != words[_NEW_PACE]:
+            words[_NEW_PACE] = orders[NEW_PACE]
+            words[_BY_TIME] = 0  # a rate asked for takes the place of the recorded times
+        if words[_BY_TIME]:
+            words[_ZERO] += max(late, 0)
+        else:
+            _begin_schedule(ingress, at)
     store_release(orders, ACKNOWLEDGED, serial)
 
 
@@ -155,20 +189,35 @@ def _end(ingress: Ingress, control: Control) -> None:
 
 
 @inner
-def ingress_wake(ingress: Ingress) -> int:
-    """Return when its next transaction is due, ticks; 2^62 when that is not known (maximum rate, paused, ended)."""
-    if ingress.words[_PHASE] != _RUN or ingress.words[_DONE] or ingress.schedule[_PACE] == 0.0:
+def ingress_due(ingress: Ingress) -> int:
+    """Return when the next transaction is due, ticks; 2^62 when that is not known: maximum rate, nothing staged yet."""
+    words = ingress.words
+    if words[_BY_TIME]:
+        if ring_ready(ingress.staging.ring) == 0:
+            return 2**62
+        slot = ring_consumed(ingress.staging.ring) & (ingress.staging.records.size - 1)
+        return words[_ZERO] + max(ingress.staging.records[slot].due_ticks, 0)
+    if ingress.schedule[_PACE] == 0.0:
         return 2**62
-    due = ingress.words[_ZERO] + int64(ingress.schedule[_NEXT])
-    if 0 < ingress.words[_END] < due:
-        return ingress.words[_END]
+    return words[_ZERO] + int64(ingress.schedule[_NEXT])
+
+
+@inner
+def ingress_wake(ingress: Ingress) -> int:
+    """Return when it has something to do next, ticks; 2^62 when that is not known."""
+    words = ingress.words
+    if words[_PHASE] != _RUN or words[_DONE]:
+        return 2**62
+    due = ingress_due(ingress)
+    if 0 < words[_END] < due:
+        return words[_END]
     return due
 
 
 @inner
 def ingress_is_paced(ingress: Ingress) -> bool:
     """Say whether it follows a schedule now, so that nothing can come before its next due time."""
-    return ingress.words[_PHASE] == _RUN and not ingress.words[_DONE] and ingress.schedule[_PACE] > 0.0
+    return ingress.words[_PHASE] == _RUN and not ingress.words[_DONE] and ingress_due(ingress) < 2**62
 
 
 @inner
@@ -206,9 +255,7 @@ def _is_over(ingress: Ingress, now: int) -> bool:
         return True
     if words[_END] == 0:
         return False
-    if now < words[_END]:
-        return False
-    return ingress.schedule[_PACE] == 0.0 or words[_ZERO] + int64(ingress.schedule[_NEXT]) >= words[_END]
+    return now >= words[_END] and ingress_due(ingress) >= words[_END]
 
 
 @inner
@@ -221,6 +268,107 @@ def _generate(ingress: Ingress, slots: Slots, start: int, most: int, now: int) -
         image[INGRESS_GENERATED] += made
         store_release(ingress.stage.cursors, CURSOR_GENERATED, image[INGRESS_GENERATED])
     return made
+
+
+@inner
+def _note_loss(ingress: Ingress, symbol: int) -> None:
+    """A record of this symbol was dropped: the next one that goes through says so."""
+    if ingress.lost[symbol & (_LOST_SYMBOLS - 1)] == 0:
+        ingress.lost[symbol & (_LOST_SYMBOLS - 1)] = 1
+        ingress.words[_LOSSES] += 1
+
+
+@inner
+def _hand_on(ingress: Ingress, slots: Slots, ring: Ring, start: int, made: int, now: int) -> int:
+    """Publish ``made`` > 0 complete records."""
+    for slot in range(start, start + made):
+        if ingress.words[_LOSSES] == 0:
+            break
+        record = slots.records[slot]
+        if ingress.lost[record.symbol & (_LOST_SYMBOLS - 1)]:
+            ingress.lost[record.symbol & (_LOST_SYMBOLS - 1)] = 0
+            ingress.words[_LOSSES] -= 1
+            record.flags |= _GAP
+    note_passed(ingress.stage, slots, start, made, now)
+    ring_publish(ring, made)
+    return made
+
+
+@inner
+def _due_of(ingress: Ingress, offset: int, now: int) -> int:
+    """Return when the next staged record is due, ticks; 0 for a seed."""
+    words = ingress.words
+    if offset < 0:
+        return 0
+    if words[_BY_TIME]:
+        return words[_ZERO] + offset
+    if ingress.schedule[_PACE] > 0.0:
+        return words[_ZERO] + int64(ingress.schedule[_NEXT])
+    return words[_READY] if words[_READY] > 0 else now
+
+
+@inner
+def _recorded_step(ingress: Ingress, control: Control, slots: Slots, ring: Ring, now: int) -> int:
+    """One batch of what is staged: validated, copied into slots, or dropped where ``on_full`` says so."""
+    words, staging, image = ingress.words, ingress.staging, ingress.stage.image
+    closed = staging_is_closed(staging)
+    ready = ring_ready(staging.ring)
+    if ready == 0:
+        if closed:
+            _end(ingress, control)
+        note_idle(ingress.stage, False)
+        return 0
+    batch = words[_BATCH]
+    room = min(ring_room(ring, batch), batch)
+    if room == 0 and not words[_DROP]:
+        if words[_READY] == 0 and not words[_BY_TIME] and ingress.schedule[_PACE] == 0.0:
+            words[_READY] = now
+        note_idle(ingress.stage, True)
+        return 0
+    cursor = ring_produced(ring)
+    start = cursor & (slots.records.size - 1)
+    room = min(room_to_checkpoint(ingress.stage, room), slots.records.size - start) if room > 0 else 0
+    first, mask = ring_consumed(staging.ring), staging.records.size - 1
+    ready = min(ready, batch)
+    end = words[_END] if words[_END] > 0 else 2**62
+    scheduled = not words[_BY_TIME] and ingress.schedule[_PACE] > 0.0
+    taken, made = int64(0), int64(0)
+    while taken < ready and (made < room or room == 0):
+        slot = (first + taken) & mask
+        offset = staging.records[slot].due_ticks
+        due = _due_of(ingress, offset, now)
+        if offset >= 0 and (due > now or due >= end or image[INGRESS_GENERATED] >= words[_LIMIT]):
+            break
+        taken += 1
+        if offset < 0:
+            image[INGRESS_SEEDED] += 1
+        else:
+            image[INGRESS_GENERATED] += 1
+            if scheduled:
+                ingress.schedule[_NEXT] += (
+                    exponential(np.uint64(words[_GAP_KEY]), words[_GAP_INDEX]) * ingress.schedule[_PACE]
+                )
+                words[_GAP_INDEX] += 1
+        reason = refusal(staging, slot)
+        if reason != VALID:
+            image[INGRESS_REJECTED + reason] += 1
+        elif room == 0:
+            image[INGRESS_DROPPED] += 1
+            _note_loss(ingress, staging.records[slot].symbol)
+        else:
+            slots.records[start + made] = staging.records[slot]
+            slots.records[start + made].sequence = cursor + made
+            slots.records[start + made].due_ticks = due
+            made += 1
+    if taken == 0:
+        note_idle(ingress.stage, False)
+        return 0
+    words[_READY] = 0
+    store_release(ingress.stage.cursors, CURSOR_GENERATED, image[INGRESS_GENERATED])
+    if made > 0:
+        _hand_on(ingress, slots, ring, start, made, now)
+    ring_release(staging.ring, taken)
+    return taken
 
 
 @inner
@@ -238,6 +386,8 @@ def ingress_step(ingress: Ingress, control: Control, slots: Slots, ring: Ring, n
     if _is_over(ingress, now):
         _end(ingress, control)
         return 0
+    if words[_RECORDED]:
+        return _recorded_step(ingress, control, slots, ring, now)
     batch = words[_BATCH]
     room = min(ring_room(ring, batch), batch)
     if room == 0:
@@ -245,7 +395,7 @@ def ingress_step(ingress: Ingress, control: Control, slots: Slots, ring: Ring, n
             dropped = _generate(ingress, ingress.scratch, 0, batch, now)
             if dropped > 0:
                 ingress.stage.image[INGRESS_DROPPED] += dropped
-                words[_GAP_FLAG] = 1
+                _note_loss(ingress, ingress.scratch.records[0].symbol)
             return dropped
         if ingress.schedule[_PACE] == 0.0 and words[_READY] == 0:
             words[_READY] = now
@@ -260,9 +410,4 @@ def ingress_step(ingress: Ingress, control: Control, slots: Slots, ring: Ring, n
         return 0
     for step in range(made):
         slots.records[start + step].sequence = cursor + step
-    if words[_GAP_FLAG]:
-        slots.records[start].flags |= _GAP
-        words[_GAP_FLAG] = 0
-    note_passed(ingress.stage, slots, start, made, now)
-    ring_publish(ring, made)
-    return made
+    return _hand_on(ingress, slots, ring, start, made, now)

@@ -11,12 +11,11 @@ from typing import Any, Final, NamedTuple
 from numba import types
 from numba.extending import overload
 
-from velox_engine.books.bucketed import (
-    BucketedState,
-    bucketed_apply,
-    bucketed_depth,
-    bucketed_summary,
-)
+from velox_engine.books.bucketed import BucketedState, bucketed_apply, bucketed_depth, bucketed_summary
+from velox_engine.books.exact_core import exact_apply
+from velox_engine.books.exact_read import exact_depth
+from velox_engine.books.exact_stage import exact_summary
+from velox_engine.books.exact_state import ExactState
 from velox_engine.jit import inner, int64
 from velox_engine.lockfree.atomics import Words, load_acquire, load_relaxed, store_release
 from velox_engine.lockfree.memory import aligned_words
@@ -63,6 +62,7 @@ _TRADES_BLOCK: Final = 3
 _BOOKS_BLOCK: Final = 4
 _BOOKS_ROOM: Final = 5  # symbols that fit into the block
 _DEPTH_STRIDE: Final = 6
+_NEXT_BOOK: Final = 7
 _LENGTH: Final = 16
 
 _EXECUTE, _TRADE = int(Action.EXECUTE), int(Action.TRADE)
@@ -79,6 +79,7 @@ class OrderBook(NamedTuple):
     depth: Words
     trades: Words
     books: Words
+    scratch: Words
 
 
 def make_orderbook(
@@ -90,7 +91,9 @@ def make_orderbook(
     words[_DEPTH_BLOCK], words[_DEPTH_STRIDE] = depth_block, depth_stride
     words[_TRADES_BLOCK], words[_BOOKS_BLOCK], words[_BOOKS_ROOM] = trades_block, books_block, symbols
     books = aligned_words(BOOKS_FIRST + symbols * BOOK_WORDS)
-    return OrderBook(stage, words, aligned_words(DEPTH_LENGTH), aligned_words(TRADES_LENGTH), books)
+    return OrderBook(
+        stage, words, aligned_words(DEPTH_LENGTH), aligned_words(TRADES_LENGTH), books, aligned_words(BOOK_WORDS)
+    )
 
 
 def book_apply(book: Any, records: Transactions, start: int, count: int) -> int:
@@ -131,6 +134,8 @@ def _is(book: Any, state: type) -> bool:
 def _book_apply(book, records, start, count):  # type: ignore[no-untyped-def]
     if _is(book, BucketedState):
         return lambda book, records, start, count: bucketed_apply(book, records, start, count)
+    if _is(book, ExactState):
+        return lambda book, records, start, count: exact_apply(book, records, start, count)
     return None
 
 
@@ -138,6 +143,13 @@ def _book_apply(book, records, start, count):  # type: ignore[no-untyped-def]
 def _book_depth(book, symbol, side, levels, out, at):  # type: ignore[no-untyped-def]
     if _is(book, BucketedState):
         return lambda book, symbol, side, levels, out, at: bucketed_depth(book, symbol, side, levels, out, at)
+    if _is(book, ExactState):
+
+        def depth(book, symbol, side, levels, out, at):  # type: ignore[no-untyped-def]
+            end = at + 3 * levels
+            return exact_depth(book, symbol, side, levels, out[at:end:3], out[at + 1 : end : 3], out[at + 2 : end : 3])
+
+        return depth
     return None
 
 
@@ -145,6 +157,8 @@ def _book_depth(book, symbol, side, levels, out, at):  # type: ignore[no-untyped
 def _book_summary(book, symbol, out, at):  # type: ignore[no-untyped-def]
     if _is(book, BucketedState):
         return lambda book, symbol, out, at: bucketed_summary(book, symbol, out, at)
+    if _is(book, ExactState):
+        return lambda book, symbol, out, at: exact_summary(book, symbol, out, at)
     return None
 
 
@@ -152,6 +166,8 @@ def _book_summary(book, symbol, out, at):  # type: ignore[no-untyped-def]
 def _book_symbols(book):  # type: ignore[no-untyped-def]
     if _is(book, BucketedState):
         return lambda book: book.status.size
+    if _is(book, ExactState):
+        return lambda book: book.stale.size
     return None
 
 
@@ -163,7 +179,7 @@ def _book_is_approximate(book):  # type: ignore[no-untyped-def]
 
 @overload(book_errors)
 def _book_errors(book, out, at):  # type: ignore[no-untyped-def]
-    if _is(book, BucketedState):
+    if _is(book, BucketedState) or _is(book, ExactState):
 
         def copy(book, out, at):  # type: ignore[no-untyped-def]
             for outcome in range(book.outcomes.size):
@@ -247,8 +263,8 @@ def publish_depth(orderbook: OrderBook, book: Any, control: Control, now: int) -
         if 0 <= symbol < book_symbols(book):
             depth[DEPTH_BIDS] = book_depth(book, symbol, 0, DEPTH_LEVELS, depth, DEPTH_SIDE)
             depth[DEPTH_ASKS] = book_depth(book, symbol, 1, DEPTH_LEVELS, depth, DEPTH_SIDE + _SIDE_WORDS)
-            book_summary(book, symbol, orderbook.books, 0)
-            depth[DEPTH_STATE] = orderbook.books[0]
+            book_summary(book, symbol, orderbook.scratch, 0)
+            depth[DEPTH_STATE] = orderbook.scratch[0]
         publish(stage.region, words[_DEPTH_BLOCK] + slot * words[_DEPTH_STRIDE], depth)
     publish(stage.region, words[_TRADES_BLOCK], orderbook.trades)
     book_errors(book, stage.image, ORDERBOOK_ERRORS)
@@ -263,11 +279,18 @@ def depth_symbol(orderbook: OrderBook, slot: int) -> int:
 
 
 @inner
-def publish_books(orderbook: OrderBook, book: Any) -> None:
-    """Publish the state and the best prices of every symbol's book."""
+def summarize_books(orderbook: OrderBook, book: Any, count: int) -> None:
+    """Bring the summaries of the next ``count`` symbols up to date, round and round: many symbols take their time."""
     books, words = orderbook.books, orderbook.words
     symbols = min(book_symbols(book), words[_BOOKS_ROOM])
-    for symbol in range(symbols):
+    for _ in range(min(count, symbols)):
+        symbol = words[_NEXT_BOOK] if words[_NEXT_BOOK] < symbols else 0
         book_summary(book, symbol, books, BOOKS_FIRST + symbol * BOOK_WORDS)
+        words[_NEXT_BOOK] = symbol + 1
     books[BOOKS_COUNT] = symbols
-    publish(orderbook.stage.region, words[_BOOKS_BLOCK], books)
+
+
+@inner
+def publish_books(orderbook: OrderBook) -> None:
+    """Publish the summaries as they stand."""
+    publish(orderbook.stage.region, orderbook.words[_BOOKS_BLOCK], orderbook.books)

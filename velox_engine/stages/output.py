@@ -11,9 +11,11 @@ from velox_engine.jit import inner
 from velox_engine.lockfree.atomics import Words, load_acquire, load_relaxed, store_release
 from velox_engine.lockfree.memory import aligned_words
 from velox_engine.lockfree.ring import Ring, ring_consumed, ring_ready, ring_release
+from velox_engine.records import MAX_BUNDLE_SIZE
 from velox_engine.stages.bundle import COUNT, FIRST
 from velox_engine.stages.common import Stage, note_idle, note_passed, room_to_checkpoint
 from velox_engine.stages.control import DRAINED, Control
+from velox_engine.stages.sinking import Outlet, hand_bundle, outlet_is_on, outlet_room
 from velox_engine.stages.slots import Slots
 from velox_engine.telemetry.layout import (
     BUNDLE,
@@ -31,18 +33,19 @@ _OUT: Final = DRAINED + OUTPUT * LINE_WORDS
 
 
 class Output(NamedTuple):
-    """The stage's state: its telemetry, ``words`` int64, and the bundle stage's ``descriptors``."""
+    """The stage's state: its telemetry, ``words`` int64, the bundle stage's ``descriptors``, the way to the sink."""
 
     stage: Stage
     words: Words
     descriptors: NDArray[np.int64]
+    outlet: Outlet
 
 
-def make_output(stage: Stage, descriptors: NDArray[np.int64], *, batch: int) -> Output:
+def make_output(stage: Stage, descriptors: NDArray[np.int64], outlet: Outlet, *, batch: int) -> Output:
     """Make the stage's state."""
     words = aligned_words(_LENGTH)
     words[_BATCH] = batch
-    return Output(stage, words, descriptors)
+    return Output(stage, words, descriptors, outlet)
 
 
 @inner
@@ -69,11 +72,20 @@ def output_step(output: Output, control: Control, slots: Slots, source: Ring, no
     cursor = ring_consumed(source)
     mask = output.descriptors.shape[0] - 1
     first = output.descriptors[cursor & mask, FIRST]
-    total = 0
-    bundles = 0
+    sinking = outlet_is_on(output.outlet)
+    room = outlet_room(output.outlet, output.words[_BATCH] + MAX_BUNDLE_SIZE) if sinking else 2**62
+    total, bundles = 0, 0
     while bundles < ready and total < output.words[_BATCH]:
-        total += output.descriptors[(cursor + bundles) & mask, COUNT]
+        count = output.descriptors[(cursor + bundles) & mask, COUNT]
+        if total + count > room:
+            break
+        if sinking:
+            hand_bundle(output.outlet, slots, first + total, count)
+        total += count
         bundles += 1
+    if bundles == 0:
+        note_idle(output.stage, True)
+        return 0
     _pass(output, slots, first, total, now)  # bundles follow one another without a gap
     output.stage.image[OUTPUT_BUNDLES] += bundles
     store_release(output.stage.cursors, CURSOR_BUNDLES_OUT, output.stage.image[OUTPUT_BUNDLES])

@@ -34,6 +34,7 @@ from velox_engine.stages.orderbook import (
     orderbook_step,
     publish_books,
     publish_depth,
+    summarize_books,
 )
 from velox_engine.stages.output import Output, output_step
 from velox_engine.stages.slots import Slots
@@ -76,6 +77,7 @@ _LENGTH: Final = 16
 _PUBLISH_NS: Final = 10_000_000
 _DEPTH_EVERY: Final = 2  # publications
 _BOOKS_EVERY: Final = 50
+_BOOKS_A_TURN: Final = 32
 _RUN, _PAUSE, _DRAIN = int(Phase.RUN), int(Phase.PAUSE), int(Phase.DRAIN)
 
 
@@ -137,12 +139,13 @@ def _publish(worker: Worker, stages: Stages, book: Any, now: int, all_books: boo
         publish_stage(stages.bundler.stage, stages.bundle_ring, now)
     if mask & ORDERBOOK_BIT:
         every = words[_PUBLISH_EVERY]
+        summarize_books(stages.orderbook, book, 2**62 if all_books else _BOOKS_A_TURN)
         if all_books or now - words[_DEPTH_PUBLISHED] >= _DEPTH_EVERY * every:
             words[_DEPTH_PUBLISHED] = now
             publish_depth(stages.orderbook, book, stages.control, now)
         if all_books or now - words[_BOOKS_PUBLISHED] >= _BOOKS_EVERY * every:
             words[_BOOKS_PUBLISHED] = now
-            publish_books(stages.orderbook, book)
+            publish_books(stages.orderbook)
         publish_stage(stages.orderbook.stage, stages.ingress_ring, now)
     if mask & INGRESS_BIT:
         publish_stage(stages.ingress.stage, stages.ingress_ring, now)

@@ -63,6 +63,11 @@ class Chronicle:
             packed = text_words(json.dumps(self.warnings[-_MOST_WARNINGS:]), layout.WARNINGS_LENGTH)
             publish(self._region.words, self._region.at(Block.WARNINGS), packed)
 
+    def event_once(self, severity: str, text: str) -> None:
+        """Add a warning or an error unless the same was told already."""
+        if text not in self.warnings:
+            self.event(severity, text)
+
     def sample(self, snapshot: Snapshot) -> None:
         """Add a one-second sample made from a snapshot; latencies are those since the sample before."""
         latency = snapshot.output.latency.since(self._latency)

@@ -90,6 +90,8 @@ CONTROL_DRAIN_DEADLINE_UNIX_NS: Final = 7  # 0 when not draining
 CONTROL_EVENTS: Final = 8  # events so far
 CONTROL_STALLED: Final = 9  # bit mask of workers without a heartbeat for a second
 CONTROL_SOURCE_ENDED: Final = 10
+CONTROL_SINK_WRITTEN: Final = 11
+CONTROL_SINK_LOST: Final = 12
 CONTROL_LENGTH: Final = 16
 
 # ---- CURSORS: how many transactions each stage has passed, stored after every step; one line each
@@ -143,8 +145,6 @@ BUNDLE_OPEN: Final = STAGE_OWN + 3  # transactions in the open bundle
 BUNDLE_SIZES: Final = STAGE_OWN + 8  # flushed bundles by size, 0 … 256
 
 OUTPUT_BUNDLES: Final = STAGE_OWN + 0
-OUTPUT_SINK_WRITTEN: Final = STAGE_OWN + 1
-OUTPUT_SINK_LOST: Final = STAGE_OWN + 2
 
 STAGE_LATENCY: Final = 304  # histogram, ns: from due time to this stage
 STAGE_SERVICE: Final = STAGE_LATENCY + HISTOGRAM_LENGTH  # histogram, ns: work a transaction

@@ -152,12 +152,12 @@ class TelemetryReader:
             last = max(common)
             if len({stage.checkpoints[last] for stage in stages}) != 1:
                 problems.append(f"content hashes differ at sequence {last}")
-        ingress, bundle, output = images[at.INGRESS], images[at.BUNDLE], images[at.OUTPUT]
+        ingress, bundle = images[at.INGRESS], images[at.BUNDLE]
         started = int(control[at.CONTROL_STARTED_UNIX_NS])
         alive_until = int(control[at.CONTROL_UNIX_NS])
         config = self._json(Block.CONFIG, {})
         names = config.get("book_outcomes", [])
-        errors = images[at.ORDERBOOK][at.ORDERBOOK_ERRORS : at.ORDERBOOK_ERRORS + at.BOOK_OUTCOMES]
+        outcomes = images[at.ORDERBOOK][at.ORDERBOOK_ERRORS : at.ORDERBOOK_ERRORS + at.BOOK_OUTCOMES]
         rejected = ingress[at.INGRESS_REJECTED : at.INGRESS_REJECTED + at.REJECTIONS]
         stalled = int(control[at.CONTROL_STALLED])
         return Snapshot(
@@ -188,9 +188,9 @@ class TelemetryReader:
             open_bundle=int(bundle[at.BUNDLE_OPEN]),
             bundle_sizes=bundle[at.BUNDLE_SIZES : at.BUNDLE_SIZES + 257].copy(),
             bundles_out=passed[at.CURSOR_BUNDLES_OUT],
-            sink_written=int(output[at.OUTPUT_SINK_WRITTEN]),
-            sink_lost=int(output[at.OUTPUT_SINK_LOST]),
-            book_errors={name: int(errors[row]) for row, name in enumerate(names)},
+            sink_written=int(control[at.CONTROL_SINK_WRITTEN]),
+            sink_lost=int(control[at.CONTROL_SINK_LOST]),
+            book_outcomes={name: int(outcomes[row]) for row, name in enumerate(names)},
             trades_seen=int(images[at.ORDERBOOK][at.ORDERBOOK_TRADES]),
             hiccup=Histogram.from_words(self.block(Block.HICCUP)),
             depths=tuple(self._depths()),

@@ -1,0 +1,85 @@
+"""Where transactions go: a sink behind a small protocol, and the thread that feeds it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from velox_engine.records import MAX_BUNDLE_SIZE, TRANSACTION, Transactions
+from velox_engine.stages.sinking import Outlet, take_bundles
+from velox_engine.threads import name_thread
+
+OUTLET_SIZE: Final = 1 << 16
+_BATCH: Final = 8192
+_WAIT_S: Final = 0.002
+
+
+class Sink(Protocol):
+    """Takes whole bundles. ``written`` and ``lost`` count transactions; what is in neither is still being held."""
+
+    written: int
+    lost: int
+
+    def write(self, records: Transactions, bundle_sizes: ArrayLike) -> None:
+        """Take records and the sizes of their bundles; raises `OSError` for what could not be kept (counted lost)."""
+
+    def flush(self) -> None:
+        """Hand on what is held back."""
+
+    def close(self) -> None:
+        """Hand on what is held back, and let go."""
+
+
+class SinkThread:
+    """Moves bundles from the outlet to a sink. A sink that fails is counted; the flow goes on.
+
+    ``failure`` holds the first error in words.
+    """
+
+    def __init__(self, sink: Sink, outlet: Outlet) -> None:
+        self.sink = sink
+        self._outlet = outlet
+        self._ended = threading.Event()
+        self.failure = ""
+        self._thread = threading.Thread(target=self._run, name="vx-sink", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """Write what is left, close the sink, and say whether that is done; call it when output has stopped."""
+        self._ended.set()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        name_thread("vx-sink")
+        records = np.zeros(max(_BATCH, MAX_BUNDLE_SIZE), TRANSACTION)
+        sizes = np.zeros(_BATCH, np.int64)
+        while True:
+            ended = self._ended.is_set()
+            bundles = int(take_bundles(self._outlet, records, sizes))
+            if bundles == 0:
+                if ended:
+                    break
+                self._ended.wait(_WAIT_S)
+                continue
+            taken = sizes[:bundles]
+            self._keep(records[: int(taken.sum())], taken)
+        try:
+            self.sink.close()
+        except OSError as error:
+            self._note(error)
+
+    def _keep(self, records: Transactions, sizes: ArrayLike) -> None:
+        try:
+            self.sink.write(records, sizes)
+        except OSError as error:
+            self._note(error)
+
+    def _note(self, error: OSError) -> None:
+        self.failure = self.failure or f"sink: {error}"
