@@ -124,6 +124,7 @@ def test_longer_names_and_names_with_escapes_are_no_known_name() -> None:
         name_words("a" * 17)
 
 
+@settings(deadline=None)
 @given(number=st.integers(0, 2**128 - 1), upper=st.booleans())
 def test_a_uuid_is_two_words(number: int, upper: bool) -> None:
     digits = f"{number:032x}"

@@ -100,6 +100,8 @@ class CoinbaseFeed(ManySymbolsFeed):
         if not self._window.fill(self.first_bytes):
             raise FeedError(self.path, "found an empty file, expected messages of Coinbase's full channel")
         self._book: Level3Book | None = None
+        self._seed_columns = np.zeros((4, 0), np.int64)  # rows as `coinbase_book` has them
+        self._seed_bids = self._seed_symbol = 0
         first = self._first_message()
         product = str(first.get("product_id", ""))
         self._product = product.encode("utf-8", "backslashreplace")
@@ -109,8 +111,9 @@ class CoinbaseFeed(ManySymbolsFeed):
         elif seed is None and first and (self.wanted is None or product in self.wanted):
             self._book = find_book(self.path, int(str(first["sequence"])))
         self._learn_decimals()
-        if self._book is not None:
-            self._place_seed(self._book)
+        book, self._book = self._book, None
+        if book is not None:
+            self._place_seed(book)
 
     @classmethod
     def matches(cls, name: str, head: bytes) -> bool:
@@ -145,24 +148,15 @@ class CoinbaseFeed(ManySymbolsFeed):
         return status
 
     def _place_seed(self, book: Level3Book) -> None:
-        """Make sure which product the book is of; one that was not asked for needs none."""
+        """Take the book's orders, unless they are of a product that was not asked for."""
         entry = self._symbols.entry_of(self._product)
         if entry < 0:
             problem = "found no message of the full channel, expected one that names the product of the seed"
             raise FeedError(self.path, problem, line=1)
-        if self._symbols.table.facts[entry, INSTRUMENT] >= 0:
-            self._book = book
-            self.seed_source = str(book.path)
-        else:
-            self._book = None
-
-    def _seed(self) -> Iterator[Transactions]:
-        """The orders of the level-3 book in queue order, in the moment of the first message."""
-        book, self._book = self._book, None
-        if book is None:
+        facts = self._symbols.table.facts[entry]
+        if facts[INSTRUMENT] < 0:
             return
-        facts = self._symbols.table.facts[self._symbols.entry_of(self._product)]
-        columns, bids = book.orders(int(facts[PRICE_DECIMALS]), int(facts[SIZE_DECIMALS]))
+        columns, self._seed_bids = book.orders(int(facts[PRICE_DECIMALS]), int(facts[SIZE_DECIMALS]))
         self._orders = larger(self._orders, columns.shape[1])
         twice = int(enter_all(self._orders, columns[HIGH], columns[LOW], columns[SIZE]))
         if twice >= 0:
@@ -170,6 +164,13 @@ class CoinbaseFeed(ManySymbolsFeed):
             problem = f"found two orders whose ids begin with {found}, expected the first 8 bytes to tell them apart"
             raise FeedError(book.path, problem)
         facts[LAST_SEQUENCE] = book.sequence
+        self._seed_symbol = int(facts[INSTRUMENT])
+        self._seed_columns = columns
+        self.seed_source = str(book.path)
+
+    def _seed(self) -> Iterator[Transactions]:
+        """The orders of the level-3 book in queue order, in the moment of the first message."""
+        columns = self._seed_columns
         count = columns.shape[1]
         for first in range(0, count, self.batch_size):
             part = columns[:, first : first + self.batch_size]
@@ -177,13 +178,15 @@ class CoinbaseFeed(ManySymbolsFeed):
             records["order_id"] = part[HIGH].view(np.uint64)
             records["price"], records["size"] = part[PRICE], part[SIZE]
             records["event_ns"] = records["due_ticks"] = _nanoseconds(self._start)
-            records["symbol"] = facts[INSTRUMENT]
+            records["symbol"] = self._seed_symbol
             records["action"] = int(Action.ADD)
-            records["side"] = np.where(np.arange(first, first + len(records)) < bids, int(Side.BID), int(Side.ASK))
+            side = np.arange(first, first + len(records)) >= self._seed_bids
+            records["side"] = np.where(side, int(Side.ASK), int(Side.BID))
             records["flags"] = int(Flags.SNAPSHOT)
             if first + len(records) == count:
                 records["flags"][-1] |= int(Flags.LAST)
             yield records
+        self._seed_columns = columns[:, :0]
 
     def _decode(self, out: Transactions) -> int:
         window = self._window
