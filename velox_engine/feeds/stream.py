@@ -147,9 +147,9 @@ class ByteStream:
             raise FeedError(path, f"cannot be read: {error.strerror or error}") from None
         found = _compression(first)
         self.compression = found[0] if found else None
-        self._pieces = self._plain(first) if found is None else self._decompressed(first, found)
-        self._ready = memoryview(b"")
-        self._come = 0  # decompressed bytes that came so far, given out or not
+        self._pieces = self._plain(b"") if found is None else self._decompressed(first, found)
+        self._ready = memoryview(first if found is None else b"")
+        self._come = len(self._ready)  # decompressed bytes that came so far, given out or not
         self._fault: FeedError | None = None
         self._ended = False
 
@@ -178,8 +178,12 @@ class ByteStream:
         target = memoryview(buffer)  # type: ignore[arg-type]  # numpy's arrays are buffers; its stubs say so from 3.12 on
         at, end = start, len(buffer)
         while at < end:
-            if not self._ready and not self._advance():
-                break
+            if not self._ready:
+                if self.compression is None and end - at >= _READ and not self._ended and self._fault is None:
+                    at += self._straight(target[at:end])
+                    continue
+                if not self._advance():
+                    break
             taken = self._ready[: end - at]
             target[at : at + len(taken)] = taken
             self._ready = self._ready[len(taken) :]
@@ -211,10 +215,24 @@ class ByteStream:
             self._ended = True
             return False
         except _DAMAGE as error:
-            kind = f"a damaged {self.compression} stream" if self.compression else "a file that cannot be read"
-            self._fault = FeedError(self.path, f"found {kind} ({error}), expected more", byte=self._come)
+            self._fault = self._unreadable(error)
             return False
         return True
+
+    def _straight(self, target: memoryview) -> int:
+        """Read a plain file to where it is wanted; copying it there would cost more than most decoders do."""
+        try:
+            came = self._file.readinto(target) or 0
+        except (OSError, ValueError) as error:  # the latter when another thread has closed it
+            self._fault = self._unreadable(error)
+            return 0
+        self._come += came
+        self._ended = came == 0
+        return came
+
+    def _unreadable(self, error: Exception) -> FeedError:
+        kind = f"a damaged {self.compression} stream" if self.compression else "a file that cannot be read"
+        return FeedError(self.path, f"found {kind} ({error}), expected more", byte=self._come)
 
     def _read_fully(self, count: int) -> bytes:
         """Up to ``count`` bytes of the file; a pipe may give them a few at a time."""
