@@ -49,10 +49,13 @@ DESIGNED = {
     "pipeline.batch": 256,
     "pipeline.stamp": "batch",
     "pipeline.drain_timeout_secs": 5,
+    "pipeline.sink": "none",
     "source.kind": "synthetic",
     "source.model": "market",
     "source.live_orders": 10_000,
     "source.seed": 0,
+    "source.symbols": "all",
+    "source.seed_book": "auto",
     "source.speed": 1.0,
     "source.max_gap_secs": 5.0,
     "source.loop": False,
@@ -79,7 +82,7 @@ def test_the_keys_and_defaults_are_the_designed_ones():
 
 
 def test_every_section_of_the_configuration_is_in_the_table():
-    assert [part.name for part in dataclasses.fields(Config)] == list(SECTIONS)
+    assert [part.name for part in dataclasses.fields(Config)] == [*SECTIONS, "given"]
     assert Config().as_dict() == {
         name: {key.name: key.default for key in KEYS.values() if key.section == name} for name in SECTIONS
     }
@@ -226,7 +229,7 @@ def test_a_file_that_is_found_but_cannot_be_read_is_an_error(user_directory):
 def test_every_key_can_come_from_the_environment(key):
     value = {PowerOfTwo: 128, Whole: 11, Number: 0.5, Flag: True, Text: "name"}.get(type(key.rule))
     if isinstance(key.rule, Words):
-        value = key.rule.words[-1]
+        value = key.rule.words[0 if key.full == "source.model" else -1]  # the last model wants another book too
     assert key.variable == f"VELOX_{key.section.upper()}__{key.name.upper()}"
     settings = resolve(os.devnull, [], {key.variable: str(value).lower()})
     assert settings.values[key.full].value == value
@@ -272,3 +275,11 @@ def test_configuration_needs_neither_numpy_nor_numba_nor_textual():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_what_was_given_is_known_but_a_spelled_out_default_gives_nothing(tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text("[pipeline]\ningress_rate_hz = 100_000\nbatch = 64\n")
+    assert load_config(file, environ={}).given == {"pipeline.batch"}
+    given = load_config(file, overrides={"pipeline.ingress_rate_hz": 100_000}, environ={}).given
+    assert given == {"pipeline.batch", "pipeline.ingress_rate_hz"}

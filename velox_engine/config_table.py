@@ -177,7 +177,7 @@ class Config:
     book: BookSettings = field(default_factory=BookSettings)
     threads: ThreadSettings = field(default_factory=ThreadSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
-    given: frozenset[str] = frozenset()
+    given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     """The keys (``section.key``) that somebody set; the others hold their defaults."""
 
     def __post_init__(self) -> None:
