@@ -202,6 +202,18 @@ def test_an_end_of_session_after_the_last_message_is_no_fault(tmp_path: Path) ->
     assert fault.byte == len(WHOLE) + len(end) - 2
 
 
+@pytest.mark.parametrize("short", [0, 1, 2, 3, 4])
+def test_faults_at_the_border_of_a_window_are_found_too(tmp_path: Path, short: int) -> None:
+    filling = [b"Z" * 65_535] * 15
+    filling.append(b"Z" * (2**20 - short - 15 * 65_537 - 2))
+    path = tmp_path / "border.itch50"
+    for tail in (b"\x00\x00", b"\x00", b"\x00\x25A" + bytes(40)):
+        path.write_bytes(itch.framed(*filling) + tail)
+        _, fault, _ = read(path)
+        assert fault is not None
+        assert fault.byte == 2**20 - short
+
+
 def test_an_empty_file_and_a_seed_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "empty.itch50"
     path.write_bytes(b"")

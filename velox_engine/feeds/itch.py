@@ -66,13 +66,14 @@ class ItchFeed(KernelFeed):
         return row, reason
 
     def _resolve(self, reason: int) -> None:
+        if reason == kernel.NO_LENGTH:
+            self._end_of_session()
+            return
         data, start = self._window.data, self._window.start
         length = int.from_bytes(data[start : start + 2].tobytes(), "big")
         kind = chr(data[start + 2])
         if reason == kernel.LEARN:
             self._learn(kind)
-        elif reason == kernel.NO_LENGTH:
-            self._end_of_session()
         elif reason == kernel.WRONG_LENGTH:
             expected, name = kernel.KNOWN[kind]
             raise self._fault(f"length {length} of a message of type {kind} ({name})", f"{expected}")
