@@ -6,8 +6,19 @@ from typing import Any, Final
 
 import numpy as np
 
-from velox_engine.books.exact_levels import append, close_level, free_node, has_two_free, open_level, take_node, unlink
-from velox_engine.books.exact_memory import inlined, load, load_byte, node_at, prefetch, slot_at, store, store_byte
+from velox_engine.books.exact_levels import append, close_level, free_node, has_free_node, open_level, take_node, unlink
+from velox_engine.books.exact_memory import (
+    address_of,
+    inlined,
+    load,
+    load_byte,
+    node_at,
+    prefetch,
+    record_at,
+    slot_at,
+    store,
+    store_byte,
+)
 from velox_engine.books.exact_rare import (
     add_anonymous,
     clear,
@@ -19,10 +30,10 @@ from velox_engine.books.exact_rare import (
     set_level,
     take_from_seed,
 )
-from velox_engine.books.exact_state import CROSSED_NOW, CROSSED_THEN, SLOT, Need, Outcome
+from velox_engine.books.exact_state import CROSSED_NOW, CROSSED_THEN, Need, Outcome
 from velox_engine.books.exact_table import erase, find, home, put
 from velox_engine.jit import compiled
-from velox_engine.records import INT64_MAX, Action, Flags
+from velox_engine.records import Action, Flags
 
 _ADD, _CANCEL, _DELETE, _EXECUTE = int(Action.ADD), int(Action.CANCEL), int(Action.DELETE), int(Action.EXECUTE)
 _REPLACE, _MODIFY, _FILL, _TRADE = int(Action.REPLACE), int(Action.MODIFY), int(Action.FILL), int(Action.TRADE)
@@ -32,7 +43,6 @@ _APPLIED, _PASSED, _DUPLICATE = int(Outcome.APPLIED), int(Outcome.PASSED), int(O
 _OVERFLOW, _INVALID, _NEGATIVE = int(Outcome.OVERFLOW), int(Outcome.INVALID), int(Outcome.NEGATIVE_REMAINDER)
 _CROSSED, _GAPS, _SEEDED = int(Outcome.CROSSED), int(Outcome.GAPS), int(Outcome.SEEDED)
 _SYMBOLS: Final = int(Need.SYMBOLS)
-_SLOT: Final = SLOT.itemsize
 _AHEAD: Final = 8
 """How many records ahead the order's slot is asked for: long enough for memory to answer, short enough to be kept."""
 
@@ -50,7 +60,7 @@ def _add(book: Any, record: Any) -> bool:
     if slot_at(book.order_slots, order_slot).node != 0:
         instead(book, _DUPLICATE)
         return True
-    if not has_two_free(book):
+    if not has_free_node(book):
         return False
     side = 2 * symbol + record.side
     level_slot = find(book.level_slots, record.price, side, book.level_shift)
@@ -59,7 +69,7 @@ def _add(book: Any, record: Any) -> bool:
         level = open_level(book, side, record.price, level_slot)
         if level == 0:
             return False
-    elif node_at(book.nodes, level).size > INT64_MAX - size:
+    elif node_at(book.nodes, level).size + size < 0:  # beyond int64
         instead(book, _OVERFLOW)
         return True
     node = take_node(book)
@@ -151,11 +161,13 @@ def apply_one(book: Any, record: Any) -> bool:
 def apply_records(books: Any, records: Any, start: Any, count: Any) -> Any:
     """`exact_apply` for callers that have the state's ``book`` array at hand: a cheaper call from Python."""
     book = books[0]
+    first = address_of(records)
+    last = start + count - 1
     done = 0
     while done < count:
-        ahead = records[start + min(done + _AHEAD, count - 1)]
-        prefetch(book.order_slots + _SLOT * home(np.int64(ahead.order_id), ahead.symbol, book.order_shift))
-        record = records[start + done]
+        ahead = record_at(first, min(start + done + _AHEAD, last))
+        prefetch(book.order_slots + home(np.int64(ahead.order_id), ahead.symbol, book.order_shift))
+        record = record_at(first, start + done)
         if np.int64(record.symbol) >= book.symbols:
             book.need = _SYMBOLS
             book.needed = np.int64(record.symbol)

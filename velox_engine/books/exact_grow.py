@@ -10,26 +10,29 @@ from numpy.typing import NDArray
 from velox_engine.books.exact_memory import slot_at
 from velox_engine.books.exact_state import (
     NO_RANK,
+    NO_STEP,
+    NODE_STEP,
     SLOT,
     ExactState,
     Need,
     chain_free,
     hash_shift,
-    table_length,
+    order_table_length,
     touched,
     with_addresses,
 )
 from velox_engine.books.exact_table import find, put
 from velox_engine.jit import compiled
 
-_MOST_NODES: Final = 1 << 32  # nodes name one another by 32 bits
+_SLOT_BYTES: Final = SLOT.itemsize
+_MOST_NODES: Final = (1 << 32) // NODE_STEP  # nodes name one another by 32 bits
 
 
 @compiled
 def exact_rehash(old: Any, length: Any, new: Any, shift: Any) -> None:
     """Put every entry of a table (its address and length) into a larger, empty one."""
     for i in range(length):
-        slot = slot_at(old, i)
+        slot = slot_at(old, _SLOT_BYTES * i)
         if slot.node != 0:
             put(new, find(new, slot.key, slot.tag, shift), slot.key, slot.tag, slot.node)
 
@@ -73,13 +76,8 @@ def _more_nodes(state: ExactState) -> ExactState:
     if 2 * old > _MOST_NODES:
         raise MemoryError(f"an exact book holds at most {_MOST_NODES:,} orders and levels")
     nodes, fills = _longer(state.nodes, 2 * old), _longer(state.fills, 2 * old)
-    slots = _larger_table(state.order_slots, table_length(2 * old))
-    chain_free(nodes, old)
-    left = int(state.book[0]["free"])  # one at most: a record stops where there are not two
-    if left:
-        nodes["next"][left] = old
-    else:
-        state.book[0]["free"] = old
+    slots = _larger_table(state.order_slots, order_table_length(2 * old))
+    state.book[0]["free"] = chain_free(nodes, old, int(state.book[0]["free"]))
     return state._replace(nodes=nodes, fills=fills, order_slots=slots)
 
 
@@ -88,4 +86,5 @@ def _more_symbols(state: ExactState, least: int) -> ExactState:
     symbols = max(2 * old, least)
     ladders = _longer(state.ladders, 2 * symbols)
     ladders["best"][2 * old :] = NO_RANK
+    ladders["step"][2 * old :] = NO_STEP
     return state._replace(ladders=ladders, stale=_longer(state.stale, symbols), crossed=_longer(state.crossed, symbols))

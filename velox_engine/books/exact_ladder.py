@@ -20,11 +20,12 @@ from velox_engine.books.exact_memory import (
     load,
     load_byte,
     move_bytes,
+    quotient,
     stand_aside,
     store,
     store_byte,
 )
-from velox_engine.books.exact_state import BLOCK, CROSSED_NOW, LEAST_ROOM, NO_RANK, Need
+from velox_engine.books.exact_state import BLOCK, CROSSED_NOW, LEAST_ROOM, NO_RANK, NO_STEP, Need
 
 _BYTES: Final = BLOCK.itemsize
 _BLOCKS: Final = int(Need.BLOCKS)
@@ -54,6 +55,11 @@ def _binary_logarithm(room: Any) -> Any:
 def _last_not_above(blocks: Any, length: Any, key: Any) -> Any:
     """The index of the last block whose key is not above this one, or -1."""
     at = length - 1
+    if at < 0:
+        return at
+    guess = at - (block_at(blocks, at).key - key)  # where it is if no block between is missing: the rule near the best
+    if 0 <= guess <= at and block_at(blocks, guess).key == key:
+        return guess
     least = max(0, length - _LINEAR)
     while at >= least and block_at(blocks, at).key > key:
         at -= 1
@@ -116,11 +122,10 @@ def _refine(book: Any, side: Any, price: Any) -> bool:
     """Make the step smaller so that it divides ``price`` too; False where the blocks need a longer stretch."""
     stand_aside()
     ladder = ladder_at(book.ladders, side)
-    step, rest = ladder.step, price
+    step, rest = abs(price), (0 if ladder.step == NO_STEP else ladder.step)
     while rest != 0:
         step, rest = rest, step % rest
-    step = abs(step) if step != NO_RANK else 1  # the only int64 without an absolute value
-    if step == 0:
+    if step <= 0:  # of price 0, and of -2^63 whose absolute value is no int64
         step = 1
     levels = 0
     for i in range(ladder.length):
@@ -168,9 +173,12 @@ def _note_best(book: Any, side: Any) -> None:
 def enter_price(book: Any, side: Any, price: Any) -> bool:
     """Set the bit of a price that had no level; False where room is needed, and then nothing was changed."""
     ladder = ladder_at(book.ladders, side)
-    if (ladder.step == 0 or price % ladder.step != 0) and not _refine(book, side, price):
-        return False
-    tick = turned(price // ladder.step, side)
+    ticks = quotient(price, ladder.step)
+    if ticks * ladder.step != price:
+        if not _refine(book, side, price):
+            return False
+        ticks = quotient(price, ladder.step)
+    tick = turned(ticks, side)
     key = tick >> 6
     blocks = book.blocks + _BYTES * ladder.start
     length = np.int64(ladder.length)
@@ -198,7 +206,7 @@ def enter_price(book: Any, side: Any, price: Any) -> bool:
 def leave_price(book: Any, side: Any, price: Any) -> None:
     """Clear the bit of a price whose level is gone."""
     ladder = ladder_at(book.ladders, side)
-    tick = turned(price // ladder.step, side)
+    tick = turned(quotient(price, ladder.step), side)
     blocks = book.blocks + _BYTES * ladder.start
     length = np.int64(ladder.length)
     at = _last_not_above(blocks, length, tick >> 6)

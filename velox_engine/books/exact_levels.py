@@ -19,10 +19,9 @@ _NODES, _LEVEL_SLOTS = int(Need.NODES), int(Need.LEVEL_SLOTS)
 
 @inlined
 def take_node(book: Any) -> Any:
-    """Take the first free node; there must be one."""
+    """Take the first free node; it must not be the last."""
     node = book.free
     book.free = np.int64(node_at(book.nodes, node).next)
-    book.nodes_used += 1
     return node
 
 
@@ -31,13 +30,12 @@ def free_node(book: Any, node: Any) -> None:
     """Give a node back."""
     node_at(book.nodes, node).next = book.free
     book.free = np.int64(node)
-    book.nodes_used -= 1
 
 
 @inlined
-def has_two_free(book: Any) -> bool:
-    """Whether there are nodes for an order and its level; else that is what is needed."""
-    if book.free != 0 and node_at(book.nodes, book.free).next != 0:
+def has_free_node(book: Any) -> bool:
+    """Whether a node can be taken; else nodes are what is needed."""
+    if node_at(book.nodes, book.free).next != 0:
         return True
     book.need = _NODES
     return False
@@ -71,12 +69,15 @@ def unlink(book: Any, node: Any) -> None:
 
 @aside
 def open_level(book: Any, side: Any, price: Any, slot: Any) -> Any:
-    """Make a level at a price that has none; ``slot`` is where `find` says it belongs. 0 where room is needed."""
+    """Make a level at a price that has none; ``slot`` is where `find` says it belongs. 0 where room is needed.
+
+    A node for the order that comes to it is sure to be left.
+    """
     stand_aside()
     if book.levels == book.most_levels:
         book.need = _LEVEL_SLOTS
         return 0
-    if book.free == 0:
+    if node_at(book.nodes, node_at(book.nodes, book.free).next).next == 0:
         book.need = _NODES
         return 0
     if not enter_price(book, side, price):

@@ -16,7 +16,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from velox_engine.books.exact_state import BLOCK, LADDER, NODE, SLOT
+from velox_engine.books.exact_state import BLOCK, LADDER, NODE, NODE_STEP, SLOT
+from velox_engine.records import TRANSACTION
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,17 +51,18 @@ def stand_aside(typing_context: Any) -> Any:
     return types.void(), generate
 
 
-def _address(context: Any, builder: Any, signature: Any, arguments: Any, item_bytes: int) -> Any:
+def _address(context: Any, builder: Any, signature: Any, arguments: Any, unit: int) -> Any:
     index = context.cast(builder, arguments[1], signature.args[1], types.int64)
-    return builder.add(arguments[0], builder.mul(index, ir.Constant(ir.IntType(64), item_bytes)))
+    return builder.add(arguments[0], builder.mul(index, ir.Constant(ir.IntType(64), unit)))
 
 
-def _reader_of(dtype: np.dtype[Any]) -> Any:
+def _reader_of(dtype: np.dtype[Any], unit: int) -> Any:
+    """An intrinsic (address, index) → the record at ``address + unit * index``, to read and to write."""
     record = numba.from_dtype(dtype)
 
     def at(typing_context: Any, address: Any, index: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            address = _address(context, builder, signature, arguments, dtype.itemsize)
+            address = _address(context, builder, signature, arguments, unit)
             return builder.inttoptr(address, context.get_value_type(record))
 
         return record(types.int64, index), generate
@@ -68,11 +70,27 @@ def _reader_of(dtype: np.dtype[Any]) -> Any:
     return intrinsic(at)
 
 
-node_at: Final = _reader_of(NODE)
-"""``node_at(address, index)``: the record itself, to read and to write."""
-slot_at: Final = _reader_of(SLOT)
-ladder_at: Final = _reader_of(LADDER)
-block_at: Final = _reader_of(BLOCK)
+node_at: Final = _reader_of(NODE, NODE.itemsize // NODE_STEP)
+"""By node number: they go up by `NODE_STEP`, so that ``base + 8 * number`` is an address the processor adds itself."""
+slot_at: Final = _reader_of(SLOT, 1)
+"""By place in bytes, for the same reason."""
+ladder_at: Final = _reader_of(LADDER, LADDER.itemsize)
+"""By side, ``2 * symbol + side``."""
+block_at: Final = _reader_of(BLOCK, BLOCK.itemsize)
+"""By index."""
+record_at: Final = _reader_of(TRANSACTION, TRANSACTION.itemsize)
+"""By index."""
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def address_of(typing_context: Any, array: Any) -> Any:
+    """Where a contiguous array begins; its owner must keep it alive."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.ptrtoint(data, ir.IntType(64))
+
+    return types.int64(array), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -145,6 +163,16 @@ def highest_bit(typing_context: Any, mask: Any) -> Any:
         return builder.sub(ir.Constant(ir.IntType(64), 63), zeros)
 
     return types.int64(types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def quotient(typing_context: Any, number: Any, divisor: Any) -> Any:
+    """``number / divisor`` without a remainder's rounding or a check: the divisor is positive, the rest is cut off."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.sdiv(arguments[0], arguments[1])
+
+    return types.int64(types.int64, types.int64), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

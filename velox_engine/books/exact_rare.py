@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from velox_engine.books.exact_ladder import forget_prices, rank_in, turned
-from velox_engine.books.exact_levels import append, close_level, free_node, has_two_free, open_level, take_node, unlink
+from velox_engine.books.exact_levels import append, close_level, free_node, has_free_node, open_level, take_node, unlink
 from velox_engine.books.exact_memory import (
     aside,
     block_at,
@@ -20,11 +20,12 @@ from velox_engine.books.exact_memory import (
     ladder_at,
     load,
     node_at,
+    quotient,
     slot_at,
     stand_aside,
     store,
 )
-from velox_engine.books.exact_state import COUNT_MASK, HAS_ANONYMOUS, HAS_FILLS, IS_SEED, Outcome
+from velox_engine.books.exact_state import COUNT_MASK, HAS_ANONYMOUS, HAS_FILLS, IS_SEED, NODE_STEP, Outcome
 from velox_engine.books.exact_table import erase, find, put
 from velox_engine.records import INT64_MAX, Action, Flags
 
@@ -141,7 +142,7 @@ def take_from_seed(book: Any, record: Any) -> None:
 def add_anonymous(book: Any, record: Any) -> bool:
     """An ADD whose source gives no id: a piece of size at the back of its level's queue."""
     stand_aside()
-    if not has_two_free(book):
+    if not has_free_node(book):
         return False
     number = _level_at(book, _side_of(record), record.price)
     if number == 0:
@@ -168,7 +169,7 @@ def _seed_level(book: Any, side: Any, price: Any, size: Any, count: Any) -> bool
             if node_at(book.nodes, first).count & IS_SEED:
                 _leave(book, first)
         return True
-    if not has_two_free(book):
+    if not has_free_node(book):
         return False
     number = _level_at(book, side, price)
     if number == 0:
@@ -331,7 +332,7 @@ def modify(book: Any, record: Any) -> bool:
     level = node_at(book.nodes, order.owner)
     left = order.size
     if order.count & HAS_FILLS:
-        left -= load(book.fills, node)
+        left -= load(book.fills, quotient(node, NODE_STEP))
     if record.price == level.key and size <= left:
         level.size -= order.size - size
         order.size = size
@@ -353,8 +354,8 @@ def note_fill(book: Any, record: Any) -> None:
         notice(book, _UNKNOWN_FILL)
         return
     order = node_at(book.nodes, node)
-    before = load(book.fills, node) if order.count & HAS_FILLS else 0
-    store(book.fills, node, before + min(max(0, record.size), INT64_MAX - before))
+    before = load(book.fills, quotient(node, NODE_STEP)) if order.count & HAS_FILLS else 0
+    store(book.fills, quotient(node, NODE_STEP), before + min(max(0, record.size), INT64_MAX - before))
     order.count |= HAS_FILLS
 
 

@@ -30,7 +30,11 @@ from numpy.typing import NDArray
 NODE: Final = np.dtype(
     [("key", "i8"), ("size", "i8"), ("prev", "u4"), ("next", "u4"), ("owner", "u4"), ("count", "u4")], align=True
 )
-"""An order or a level, 32 bytes; node 0 is nobody. Free nodes are chained through ``next``."""
+"""An order or a level, 32 bytes. Free nodes are chained through ``next``; the last one of the chain is never given out,
+so that the chain never ends."""
+
+NODE_STEP: Final = 4
+"""A node's number is its index times this; number 0 is nobody."""
 
 SLOT: Final = np.dtype([("key", "i8"), ("tag", "u4"), ("node", "u4")], align=True)
 """A table entry, 16 bytes: what is looked up, and the node it stands for; node 0 is an empty slot."""
@@ -44,12 +48,13 @@ LADDER: Final = np.dtype(
 """One side of one symbol, 32 bytes: which prices have levels, best last.
 
 ``best`` is the *rank* of the best price, `NO_RANK` when the side is empty: the price of a bid, ``~price`` of an ask, so
-that higher is better. ``step`` divides every price that the side has had: the tick, found from the prices themselves.
+that higher is better. ``step`` divides every price that the side has had (`NO_STEP` before the first): the tick.
 ``blocks[start : start + length]`` hold ``price // step`` (of an ask: its inverse), ascending by key; ``room`` is how
 many blocks fit there.
 """
 
 NO_RANK: Final = -(2**63)
+NO_STEP: Final = 2**63 - 1
 
 # marks in the ``count`` of a node, above 30 bits that count
 HAS_FILLS: Final = 1 << 31
@@ -120,19 +125,19 @@ BOOK: Final = np.dtype(
     [(name, "i8") for name in ("nodes", "fills", "order_slots", "level_slots", "ladders", "blocks", "free_blocks")]
     + [(name, "i8") for name in ("stale", "crossed", "outcomes")]
     + [(name, "i8") for name in ("symbols", "order_shift", "level_shift", "most_levels", "most_blocks", "windowed")]
-    + [(name, "i8") for name in ("free", "nodes_used", "levels", "blocks_used", "need", "needed")],
+    + [(name, "i8") for name in ("free", "levels", "blocks_used", "need", "needed")],
     align=True,
 )
 """What travels through the compiled functions: the addresses of `ExactState`'s arrays under their names, then
 
 =============== =====================================================================================
 ``symbols``     symbol indices that there is room for
-``order_shift`` 64 less the binary logarithm of the length of ``order_slots``; ``level_shift`` likewise
+``order_shift`` 64 less the binary logarithm of the bytes of ``order_slots``; ``level_shift`` likewise
 ``most_levels`` levels that ``level_slots`` takes
 ``most_blocks`` length of ``blocks``
 ``windowed``    1 where the feed shows only the best levels
-``free``        the first free node, 0 for none
-``nodes_used``  nodes that are orders or levels; ``levels`` of them are levels
+``free``        the first free node
+``levels``      levels that there are
 ``blocks_used`` where the never used part of ``blocks`` begins
 ``need``        the `Need` that the last record stopped at, and ``needed``: which symbol, or how many blocks
 =============== =====================================================================================
@@ -192,12 +197,12 @@ def power_of_two(least: int) -> int:
 
 
 def hash_shift(slots: int) -> int:
-    """How far a 64-bit hash is shifted down to index a table of that many slots."""
-    return 65 - slots.bit_length()
+    """How far a 64-bit hash is shifted down to become a place, in bytes, in a table of that many slots."""
+    return 65 - (slots * SLOT.itemsize).bit_length()
 
 
-def table_length(entries: int) -> int:
-    """Slots of a table for so many entries (a power of two): short runs while that is cheap, at most half full."""
+def order_table_length(entries: int) -> int:
+    """Slots of the orders' table for so many nodes (a power of two): short runs while that is cheap."""
     return entries * (4 if entries <= _SMALL_TABLE else 2)
 
 
@@ -219,8 +224,8 @@ def make_exact(symbols: int, *, windowed: bool = False, orders: int = 8192) -> E
     state = ExactState(
         nodes=touched(nodes, NODE),
         fills=touched(nodes, np.int64),
-        order_slots=touched(table_length(nodes), SLOT),
-        level_slots=touched(table_length(levels), SLOT),
+        order_slots=touched(order_table_length(nodes), SLOT),
+        level_slots=touched(2 * levels, SLOT),
         ladders=touched(sides, LADDER),
         blocks=touched(max(LEAST_ROOM, levels), BLOCK),
         free_blocks=touched(64, np.int64),
@@ -229,9 +234,9 @@ def make_exact(symbols: int, *, windowed: bool = False, orders: int = 8192) -> E
         outcomes=touched(len(Outcome), np.int64),
         book=touched(1, BOOK),
     )
-    chain_free(state.nodes, 1)
+    state.book["free"] = chain_free(state.nodes, 1, 0)
     state.ladders["best"] = NO_RANK
-    state.book["free"] = 1
+    state.ladders["step"] = NO_STEP
     state.book["windowed"] = windowed
     return with_addresses(state)
 
@@ -246,12 +251,13 @@ def with_addresses(state: ExactState) -> ExactState:
     book["symbols"] = len(state.stale)
     book["order_shift"] = hash_shift(len(state.order_slots))
     book["level_shift"] = hash_shift(len(state.level_slots))
-    book["most_levels"] = len(state.level_slots) // 4
+    book["most_levels"] = len(state.level_slots) // 2
     book["most_blocks"] = len(state.blocks)
     return state
 
 
-def chain_free(nodes: NDArray[np.void], first: int) -> None:
-    """Chain the nodes from ``first`` on as free, each to the next and the last to none."""
-    nodes["next"][first:] = np.arange(first + 1, len(nodes) + 1)
-    nodes["next"][-1] = 0
+def chain_free(nodes: NDArray[np.void], first: int, then: int) -> int:
+    """Chain the nodes from index ``first`` on as free, the last to node ``then``; return the first one's number."""
+    nodes["next"][first:] = NODE_STEP * np.arange(first + 1, len(nodes) + 1)
+    nodes["next"][-1] = then
+    return NODE_STEP * first
