@@ -355,6 +355,8 @@ class Supervisor:
             return "count reached"
         if decoder is None or not decoder.ended:
             return "duration reached"
+        if decoder.feed.oddities.cut_off:
+            self.chronicle.event("warning", f"{decoder.feed.path}: {decoder.feed.oddities.cut_off}")
         if decoder.failure:
             self.chronicle.event("error", decoder.failure)
             self.failure_of_source = decoder.failure

@@ -40,7 +40,12 @@ def _source(report: Report) -> str:
     if source["kind"] == "synthetic":
         return f"synthetic {source['model']}, seed {report.seed}"
     seed = f", seeded by {source['seed_source']}" if source["seed_source"] else ""
-    return f"{source['path']} ({source['format']}){seed}"
+    odd = "".join(
+        f", {source[key]:,} {words}"
+        for key, words in (("gaps", "gaps"), ("time_back", "times going back"))
+        if source[key]
+    )
+    return f"{source['path']} ({source['format']}){seed}{odd}"
 
 
 def final_statistics(report: Report) -> str:

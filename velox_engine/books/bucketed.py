@@ -4,9 +4,10 @@ It is for volume analytics, not for matching. It cannot tell prices inside a buc
 priority, and prices 16,384 units apart share a bucket; ``docs/ORDERBOOK_LIMITATIONS.md`` shows each limit. What it
 promises: arithmetic is checked, and every record is either applied or counted under an `Outcome`.
 
-State of each symbol: ``quantity`` int64, shape (symbols, 2, 1024); ``price`` int64, the same shape: the price last seen
-in each bucket, which stands for all of it; ``sides`` int64 (symbols, 2, 4): best price as last seen, buckets in use,
-unused, unused; ``status`` int64 (symbols,): 3 stale (`BookState`); ``outcomes`` int64 (16,).
+State, one flat array each, because the strides of a several-dimensional one are looked up and multiplied at every
+access: ``cells`` int64 (symbols × 2 sides × 1,024 buckets × 2): quantity, and the price last seen in the bucket, which
+stands for all of it; ``sides`` int64 (symbols × 2 × 4): best price as last seen, buckets in use, unused, unused;
+``status`` int64 (symbols,): 3 stale (`BookState`); ``outcomes`` int64 (16,).
 """
 
 from __future__ import annotations
@@ -14,11 +15,9 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words
+from velox_engine.lockfree.memory import aligned_words
 from velox_engine.records import INT64_MAX, Action, Flags, Side, Transactions
 
 BUCKETS: Final = 1024
@@ -26,9 +25,11 @@ BUCKET_SHIFT: Final = 4
 BUCKET_UNITS: Final = 1 << BUCKET_SHIFT
 _MASK: Final = BUCKETS - 1
 
+_CELL: Final = 2
+_PRICE: Final = 1
+_SIDE: Final = 4
 _BEST: Final = 0
 _USED: Final = 1
-_NOTHING: Final = -1
 
 _ADD, _CANCEL, _DELETE = int(Action.ADD), int(Action.CANCEL), int(Action.DELETE)
 _EXECUTE, _REPLACE, _MODIFY = int(Action.EXECUTE), int(Action.REPLACE), int(Action.MODIFY)
@@ -59,29 +60,40 @@ class Outcome(IntEnum):
 class BucketedState(NamedTuple):
     """The book of all symbols, as the module describes it."""
 
-    quantity: NDArray[np.int64]
-    price: NDArray[np.int64]
-    sides: NDArray[np.int64]
+    cells: Words
+    sides: Words
     status: Words
     outcomes: Words
 
 
 def make_bucketed(symbols: int) -> BucketedState:
     """Make empty books for ``symbols`` symbols."""
-    sides = np.zeros((symbols, 2, 4), np.int64)
-    shape = (symbols, 2, BUCKETS)
     return BucketedState(
-        np.zeros(shape, np.int64), np.zeros(shape, np.int64), sides, np.zeros(symbols, np.int64), np.zeros(16, np.int64)
+        aligned_words(symbols * 2 * BUCKETS * _CELL),
+        aligned_words(symbols * 2 * _SIDE),
+        aligned_words(symbols),
+        aligned_words(16),
     )
 
 
 def grow_bucketed(state: BucketedState, symbols: int) -> BucketedState:
     """Return the same books with room for ``symbols`` symbols."""
     grown = make_bucketed(symbols)
-    known = len(state.status)
-    for new, old in zip(grown[:4], state[:4], strict=True):
-        new[:known] = old
+    for new, old in zip(grown[:3], state[:3], strict=True):
+        new[: len(old)] = old
     return grown._replace(outcomes=state.outcomes)
+
+
+@inner
+def _cell(symbol: int, side: int, price: int) -> int:
+    """Return where a price's bucket lies in ``cells``."""
+    return (((symbol << 1) | side) * BUCKETS + ((price >> BUCKET_SHIFT) & _MASK)) * _CELL
+
+
+@inner
+def _side(symbol: int, side: int) -> int:
+    """Return where a side's words lie in ``sides``."""
+    return ((symbol << 1) | side) * _SIDE
 
 
 @inner
@@ -93,44 +105,45 @@ def _better(side: int, price: int, than: int) -> bool:
 @inner
 def _find_best(state: BucketedState, symbol: int, side: int) -> None:
     """Walk from the emptied best bucket away from the market to the next one in use, around the array once."""
-    step = -1 if side == _BID else 1
-    bucket = (state.sides[symbol, side, _BEST] >> BUCKET_SHIFT) & _MASK
+    words = _side(symbol, side)
+    price = state.sides[words + _BEST]
+    step = -BUCKET_UNITS if side == _BID else BUCKET_UNITS
     for _ in range(BUCKETS):
-        bucket = (bucket + step) & _MASK
-        if state.quantity[symbol, side, bucket] > 0:
-            state.sides[symbol, side, _BEST] = state.price[symbol, side, bucket]
+        price += step
+        cell = _cell(symbol, side, price)
+        if state.cells[cell] > 0:
+            state.sides[words + _BEST] = state.cells[cell + _PRICE]
             return
 
 
 @inner
 def _add(state: BucketedState, symbol: int, side: int, price: int, size: int) -> None:
-    bucket = (price >> BUCKET_SHIFT) & _MASK
-    held = state.quantity[symbol, side, bucket]
+    cell, words = _cell(symbol, side, price), _side(symbol, side)
+    held = state.cells[cell]
     if size > _MAX - held:
         state.outcomes[Outcome.OVERFLOW] += 1
         return
-    state.quantity[symbol, side, bucket] = held + size
-    state.price[symbol, side, bucket] = price
+    state.cells[cell] = held + size
+    state.cells[cell + _PRICE] = price
     if held == 0 and size > 0:
-        state.sides[symbol, side, _USED] += 1
-        if state.sides[symbol, side, _USED] == 1:
-            state.sides[symbol, side, _BEST] = price
-    if _better(side, price, state.sides[symbol, side, _BEST]):
-        state.sides[symbol, side, _BEST] = price
+        state.sides[words + _USED] += 1
+        if state.sides[words + _USED] == 1:
+            state.sides[words + _BEST] = price
+    if _better(side, price, state.sides[words + _BEST]):
+        state.sides[words + _BEST] = price
 
 
 @inner
 def _take(state: BucketedState, symbol: int, side: int, price: int, size: int) -> None:
-    bucket = (price >> BUCKET_SHIFT) & _MASK
-    held = state.quantity[symbol, side, bucket]
+    cell, words = _cell(symbol, side, price), _side(symbol, side)
+    held = state.cells[cell]
     if size > held:
         state.outcomes[Outcome.NEGATIVE_REMAINDER] += 1
         size = held
-    state.quantity[symbol, side, bucket] = held - size
+    state.cells[cell] = held - size
     if held > 0 and held == size:
-        state.sides[symbol, side, _USED] -= 1
-        best = state.sides[symbol, side, _BEST]
-        if ((best >> BUCKET_SHIFT) & _MASK) == bucket and state.sides[symbol, side, _USED] > 0:
+        state.sides[words + _USED] -= 1
+        if _cell(symbol, side, state.sides[words + _BEST]) == cell and state.sides[words + _USED] > 0:
             _find_best(state, symbol, side)
 
 
@@ -153,8 +166,8 @@ def bucketed_apply(state: BucketedState, records: Transactions, start: int, coun
             else:
                 _take(state, symbol, side, record.price, record.size)
         elif action == _CLEAR:
-            state.quantity[symbol] = 0
-            state.sides[symbol] = 0
+            state.cells[_cell(symbol, 0, 0) : _cell(symbol + 1, 0, 0)] = 0
+            state.sides[_side(symbol, 0) : _side(symbol + 1, 0)] = 0
             if record.flags & _SNAPSHOT:
                 state.status[symbol] = 0
         elif action == _LEVEL and record.flags & _SNAPSHOT:
@@ -176,20 +189,21 @@ def bucketed_depth(state: BucketedState, symbol: int, side: int, levels: int, ou
 
     The price is the one last seen in the bucket: within 15 units of any other in it. Order counts are not known.
     """
-    if state.sides[symbol, side, _USED] == 0:
+    if state.sides[_side(symbol, side) + _USED] == 0:
         return 0
-    step = -1 if side == _BID else 1
-    bucket = (state.sides[symbol, side, _BEST] >> BUCKET_SHIFT) & _MASK
+    step = -BUCKET_UNITS if side == _BID else BUCKET_UNITS
+    price = state.sides[_side(symbol, side) + _BEST]
     found = 0
     for _ in range(BUCKETS):
-        if state.quantity[symbol, side, bucket] > 0:
-            out[at + 3 * found] = state.price[symbol, side, bucket]
-            out[at + 3 * found + 1] = state.quantity[symbol, side, bucket]
+        cell = _cell(symbol, side, price)
+        if state.cells[cell] > 0:
+            out[at + 3 * found] = state.cells[cell + _PRICE]
+            out[at + 3 * found + 1] = state.cells[cell]
             out[at + 3 * found + 2] = 0
             found += 1
             if found == levels:
                 break
-        bucket = (bucket + step) & _MASK
+        price += step
     return found
 
 
@@ -198,9 +212,9 @@ def bucketed_summary(state: BucketedState, symbol: int, out: Words, at: int) -> 
     """Write state, best bid, its size, best ask, its size, bid levels, ask levels, orders (unknown: 0) to ``out``."""
     out[at] = state.status[symbol]
     for side in range(2):
-        used = state.sides[symbol, side, _USED]
-        best = state.sides[symbol, side, _BEST]
+        words = _side(symbol, side)
+        used, best = state.sides[words + _USED], state.sides[words + _BEST]
         out[at + 1 + 2 * side] = best if used else 0
-        out[at + 2 + 2 * side] = state.quantity[symbol, side, (best >> BUCKET_SHIFT) & _MASK] if used else 0
+        out[at + 2 + 2 * side] = state.cells[_cell(symbol, side, best)] if used else 0
         out[at + 5 + side] = used
     out[at + 7] = 0

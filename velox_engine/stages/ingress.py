@@ -221,8 +221,8 @@ def ingress_is_paced(ingress: Ingress) -> bool:
 
 
 @inner
-def _due_now(ingress: Ingress, slots: Slots, start: int, most: int, now: int) -> int:
-    """Write the due times of what is due by now into the slots, at most ``most``; return how many."""
+def _due_now(ingress: Ingress, slots: Slots, start: int, most: int, sequence: int, now: int) -> int:
+    """Write sequence numbers and due times of what is due by now into the slots, at most ``most``; return how many."""
     words, schedule = ingress.words, ingress.schedule
     gap = schedule[_PACE]
     if gap == 0.0:
@@ -231,6 +231,7 @@ def _due_now(ingress: Ingress, slots: Slots, start: int, most: int, now: int) ->
         for step in range(most):
             if words[_EACH] and step > 0:
                 ready = ticks()
+            slots.records[start + step].sequence = sequence + step
             slots.records[start + step].due_ticks = ready
         return most
     key, index = np.uint64(words[_GAP_KEY]), words[_GAP_INDEX]
@@ -240,6 +241,7 @@ def _due_now(ingress: Ingress, slots: Slots, start: int, most: int, now: int) ->
         due = words[_ZERO] + int64(schedule[_NEXT])
         if due > now or due >= end:
             break
+        slots.records[start + step].sequence = sequence + step
         slots.records[start + step].due_ticks = due
         schedule[_NEXT] += exponential(key, index) * gap
         index += 1
@@ -259,10 +261,10 @@ def _is_over(ingress: Ingress, now: int) -> bool:
 
 
 @inner
-def _generate(ingress: Ingress, slots: Slots, start: int, most: int, now: int) -> int:
+def _generate(ingress: Ingress, slots: Slots, start: int, most: int, sequence: int, now: int) -> int:
     image = ingress.stage.image
     most = min(most, ingress.words[_LIMIT] - image[INGRESS_GENERATED])
-    made = _due_now(ingress, slots, start, most, now)
+    made = _due_now(ingress, slots, start, most, sequence, now)
     if made > 0:
         synthetic_fill(ingress.source, slots.records, start, made)
         image[INGRESS_GENERATED] += made
@@ -392,7 +394,7 @@ def ingress_step(ingress: Ingress, control: Control, slots: Slots, ring: Ring, n
     room = min(ring_room(ring, batch), batch)
     if room == 0:
         if words[_DROP]:
-            dropped = _generate(ingress, ingress.scratch, 0, batch, now)
+            dropped = _generate(ingress, ingress.scratch, 0, batch, 0, now)
             if dropped > 0:
                 ingress.stage.image[INGRESS_DROPPED] += dropped
                 _note_loss(ingress, ingress.scratch.records[0].symbol)
@@ -404,10 +406,8 @@ def ingress_step(ingress: Ingress, control: Control, slots: Slots, ring: Ring, n
     cursor = ring_produced(ring)
     start = cursor & (slots.records.size - 1)
     room = min(room_to_checkpoint(ingress.stage, room), slots.records.size - start)
-    made = _generate(ingress, slots, start, room, now)
+    made = _generate(ingress, slots, start, room, cursor, now)
     if made == 0:
         note_idle(ingress.stage, False)
         return 0
-    for step in range(made):
-        slots.records[start + step].sequence = cursor + step
     return _hand_on(ingress, slots, ring, start, made, now)
