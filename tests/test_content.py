@@ -1,5 +1,7 @@
 """The content proof: against its formula in plain integers, and what it notices and what it leaves out."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -41,7 +43,7 @@ def hashed(words, cuts=(), sequence=0):
     lanes = aligned_words(LANES)
     borders = [0, *sorted(cuts), len(words)]
     disorder = 0
-    for start, end in zip(borders, borders[1:], strict=False):
+    for start, end in pairwise(borders):
         disorder |= add(words, start, end - start, sequence + start, lanes)
     return f"{content_fold(lanes) % ALL:016x}", disorder
 
