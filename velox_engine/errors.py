@@ -23,13 +23,13 @@ class TransactionError(VeloxError):
 
 
 class BundleError(VeloxError):
-    """A bundle would hold more transactions than its limit.
+    """A bundle would hold more transactions than its limit, something else than transactions, or has no valid limit.
 
-    Attributes: ``count`` (transactions offered), ``limit``.
+    Attributes: ``count`` (transactions offered), ``limit`` (as given).
     """
 
-    def __init__(self, count: int, limit: int) -> None:
-        super().__init__(f"bundle: got {count} transactions, allowed are at most {limit}")
+    def __init__(self, count: int, limit: object, problem: str | None = None) -> None:
+        super().__init__(f"bundle: {problem or f'got {count} transactions, allowed are at most {limit}'}")
         self.count = count
         self.limit = limit
 

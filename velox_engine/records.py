@@ -165,14 +165,19 @@ class Instrument:
     tick: int = 1
 
 
-def _integer(field: str, value: object, low: int, high: int, allowed: str) -> int:
+def _whole(value: object) -> int | None:
+    """Return a whole number as an ``int``, ``None`` for anything else: a float and a bool are none."""
     if isinstance(value, (bool, np.bool_)):
-        raise TransactionError(field, value, allowed)
+        return None
     try:
-        number = operator.index(value)  # type: ignore[arg-type]  # it is asked for exactly this TypeError
+        return operator.index(value)  # type: ignore[arg-type]  # it is asked for exactly this TypeError
     except TypeError:
-        raise TransactionError(field, value, allowed) from None
-    if not low <= number <= high:
+        return None
+
+
+def _integer(field: str, value: object, low: int, high: int, allowed: str) -> int:
+    number = _whole(value)
+    if number is None or not low <= number <= high:
         raise TransactionError(field, value, allowed)
     return number
 
@@ -227,16 +232,27 @@ DEFAULT_BUNDLE_SIZE: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Transactions that go out together, at most ``limit`` of them; an empty bundle is allowed."""
+    """Transactions that go out together, at most ``limit`` (1 … 256) of them; an empty bundle is allowed.
+
+    Raises `BundleError` for more of them, for anything that is no `Transaction`, and for another limit.
+    """
 
     transactions: tuple[Transaction, ...] = ()
     limit: int = DEFAULT_BUNDLE_SIZE
 
     def __post_init__(self) -> None:
-        if not 1 <= self.limit <= MAX_BUNDLE_SIZE:
-            raise BundleError(self.limit, MAX_BUNDLE_SIZE)
-        if len(self.transactions) > self.limit:
-            raise BundleError(len(self.transactions), self.limit)
+        given = tuple(self.transactions)
+        object.__setattr__(self, "transactions", given)
+        limit = _whole(self.limit)
+        if limit is None or not 1 <= limit <= MAX_BUNDLE_SIZE:
+            raise BundleError(
+                len(given), self.limit, f"limit {self.limit!r}, allowed is a whole number from 1 to {MAX_BUNDLE_SIZE}"
+            )
+        if len(given) > limit:
+            raise BundleError(len(given), limit)
+        for each in given:
+            if not isinstance(each, Transaction):
+                raise BundleError(len(given), limit, f"got {each!r}, allowed are transactions")
 
     @classmethod
     def with_transactions(cls, transactions: Iterable[Transaction], limit: int = DEFAULT_BUNDLE_SIZE) -> Bundle:

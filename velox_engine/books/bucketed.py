@@ -52,7 +52,7 @@ class Outcome(IntEnum):
     UNSUPPORTED = 2
     """A REPLACE, MODIFY or LEVEL: it speaks of an order or a level, which this book does not know."""
     UNPRICED = 3
-    """A cancellation, deletion or execution without a side: it cannot be found without the order."""
+    """A cancellation, deletion or execution without a side or a size: only the order itself would tell them."""
     GAPS = 4
     """Records were lost before this one."""
 
@@ -120,12 +120,14 @@ def _find_best(state: BucketedState, symbol: int, side: int) -> None:
 def _add(state: BucketedState, symbol: int, side: int, price: int, size: int) -> None:
     cell, words = _cell(symbol, side, price), _side(symbol, side)
     held = state.cells[cell]
+    if size == 0:
+        return  # a seed's empty level: it must not become the best one
     if size > _MAX - held:
         state.outcomes[Outcome.OVERFLOW] += 1
         return
     state.cells[cell] = held + size
     state.cells[cell + _PRICE] = price
-    if held == 0 and size > 0:
+    if held == 0:
         state.sides[words + _USED] += 1
         if state.sides[words + _USED] == 1:
             state.sides[words + _BEST] = price
@@ -161,7 +163,7 @@ def bucketed_apply(state: BucketedState, records: Transactions, start: int, coun
         if action == _ADD:
             _add(state, symbol, side, record.price, record.size)
         elif action in (_CANCEL, _DELETE, _EXECUTE):
-            if side == _NO_SIDE:
+            if side == _NO_SIDE or record.size == 0:
                 state.outcomes[Outcome.UNPRICED] += 1
             else:
                 _take(state, symbol, side, record.price, record.size)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Final
 
 from velox_engine.feeds.binance_levels import Staging, stage_levels
-from velox_engine.feeds.decimal_text import NOT_A_NUMBER, OK, Bytes, read_decimal
+from velox_engine.feeds.decimal_text import OK, Bytes
 from velox_engine.feeds.json_scan import (
     CLOSE_OBJECT,
     OPEN_OBJECT,
     QUOTE,
     name_words,
     next_member,
+    read_integer,
     read_name,
     skip_name,
     skip_space,
@@ -117,19 +118,9 @@ def stream_kind(text: Bytes, at: int) -> tuple[int, int, int]:
 
 
 @inner
-def read_number(text: Bytes, at: int, decimals: int) -> tuple[int, int]:
-    """A number, in a string or not: value and status."""
-    if text[at] != QUOTE:
-        value, _, status = read_decimal(text, at, decimals)
-        return value, status
-    value, at, status = read_decimal(text, at + 1, decimals)
-    return value, NOT_A_NUMBER if status == OK and text[at] != QUOTE else status
-
-
-@inner
 def read_milliseconds(text: Bytes, at: int, cursor: Cursor, field: int) -> int:
     """A time in ms as ns; below 0 for none, and then the cursor says why."""
-    value, status = read_number(text, at, 0)
+    value, status = read_integer(text, at)
     if status != OK:
         fault(cursor, status, at, field)
         return -1

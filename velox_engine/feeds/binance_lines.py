@@ -31,7 +31,6 @@ from velox_engine.feeds.binance_fields import (
     UPDATE,
     line_rest,
     read_milliseconds,
-    read_number,
     scan_data,
     scan_line,
     stream_kind,
@@ -57,7 +56,7 @@ from velox_engine.feeds.binance_levels import (
     write_levels,
 )
 from velox_engine.feeds.decimal_text import OK, Bytes, read_whole
-from velox_engine.feeds.json_scan import QUOTE, skip_space, skip_value
+from velox_engine.feeds.json_scan import QUOTE, read_integer, read_number, skip_space, skip_value
 from velox_engine.feeds.symbol_table import (
     INSTRUMENT,
     NEW_SYMBOL,
@@ -137,7 +136,7 @@ def _read_trade(
         return FAULT
     match = 0
     if fields[TRADE] > 0:
-        match, status = read_number(text, fields[TRADE], 0)
+        match, status = read_integer(text, fields[TRADE])
         if status != OK:
             return fault(cursor, status, fields[TRADE], TRADE)
     # where the buyer was there first, the seller came to meet it
@@ -156,26 +155,20 @@ def _note_diff(text: Bytes, cursor: Cursor, staging: Staging, fields: Counts, du
     for field in (FIRST, LAST, BIDS, ASKS):
         if fields[field] == 0:
             return fault(cursor, MISSING, cursor[AT], field)
-    first, status = read_number(text, fields[FIRST], 0)
-    if status != OK or first < 0:
-        return fault(cursor, NEGATIVE if status == OK else status, fields[FIRST], FIRST)
-    last, status = read_number(text, fields[LAST], 0)
-    if status != OK or last < 0:
-        return fault(cursor, NEGATIVE if status == OK else status, fields[LAST], LAST)
-    previous = -1
-    if fields[PREVIOUS] > 0:
-        previous, status = read_number(text, fields[PREVIOUS], 0)
-        if status != OK or previous < 0:
-            return fault(cursor, NEGATIVE if status == OK else status, fields[PREVIOUS], PREVIOUS)
+    meta[PREVIOUS_ID] = -1
+    # the words of ``meta`` come in the order of the fields: U, u, pu
+    for field in range(FIRST, PREVIOUS + 1):
+        if fields[field] > 0:
+            number, status = read_integer(text, fields[field])
+            if status != OK or number < 0:
+                return fault(cursor, NEGATIVE if status == OK else status, fields[field], field)
+            meta[FIRST_ID + field - FIRST] = number
     time_field = TRANSACTED if fields[TRANSACTED] > 0 else EVENT
     if fields[time_field] == 0:
         return fault(cursor, MISSING, cursor[AT], time_field)
     event_ns = read_milliseconds(text, fields[time_field], cursor, time_field)
     if event_ns < 0:
         return FAULT
-    meta[FIRST_ID] = first
-    meta[LAST_ID] = last
-    meta[PREVIOUS_ID] = previous
     meta[EVENT_NS] = event_ns
     meta[DUE_NS] = due_ns
     meta[LEVEL_FLAGS] = 0
@@ -189,7 +182,7 @@ def _read_snapshot(
     """Stage a snapshot: `SNAPSHOT`, `GROW_STAGING` or `FAULT`."""
     meta = staging.meta
     meta[STAGED] = 0
-    update, status = read_number(text, fields[UPDATE], 0)
+    update, status = read_integer(text, fields[UPDATE])
     if status != OK or update < 0:
         return fault(cursor, NEGATIVE if status == OK else status, fields[UPDATE], UPDATE)
     event_ns = due_ns

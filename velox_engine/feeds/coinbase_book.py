@@ -25,6 +25,7 @@ from velox_engine.feeds.json_scan import (
     next_member,
     read_name,
     skip_space,
+    skip_string,
     skip_value,
 )
 from velox_engine.feeds.stream import ByteStream
@@ -109,8 +110,7 @@ def _read_side(
         high, low, is_id = read_id(text, at)
         if not is_id:
             return _refuse(found, BAD_ID, at, 0), 0
-        at = skip_value(text, at)
-        at = skip_space(text, at)
+        at = skip_space(text, skip_string(text, at))
         if text[at] != CLOSE_LIST:
             return _refuse(found, NOT_A_BOOK, at, 0), 0
         if columns.shape[1] > 0:
@@ -151,12 +151,15 @@ def _read_book(
             seen |= 4
             if not lists:
                 return 0
-        elif lists and low == 0 and high == _BIDS:
-            at, bids = _read_side(text, at, found, columns, 0, price_decimals, size_decimals)
-            seen |= 1
-        elif lists and low == 0 and high == _ASKS:
-            at, asks = _read_side(text, at, found, columns, found[BIDS], price_decimals, size_decimals)
-            seen |= 2
+        elif lists and low == 0 and high in (_BIDS, _ASKS):
+            is_bids = high == _BIDS
+            first = 0 if is_bids else found[BIDS]
+            at, count = _read_side(text, at, found, columns, first, price_decimals, size_decimals)
+            if is_bids:
+                bids = count
+            else:
+                asks = count
+            seen |= 1 if is_bids else 2
         else:
             at = skip_value(text, at)
             if at < 0:
@@ -185,7 +188,7 @@ def _survey_book(text: Bytes, table: SymbolTable, entry: int) -> None:
             at = skip_space(text, at + 1)
             if text[at] == QUOTE:
                 note_price(table, entry, text, at + 1)
-                at = skip_value(text, at)
+                at = skip_string(text, at)
                 if at < 0:
                     return
                 at = skip_space(text, at)

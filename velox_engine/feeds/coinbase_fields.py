@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from velox_engine.feeds.decimal_text import NOT_A_NUMBER, OK, Bytes, read_decimal, read_whole
+from velox_engine.feeds.decimal_text import OK, Bytes, read_whole
 from velox_engine.feeds.json_scan import (
     CLOSE_OBJECT,
     OPEN_OBJECT,
@@ -137,16 +137,6 @@ def short_text(text: Bytes, at: int) -> tuple[int, int]:
         word = word << 8 | int(text[at])
         at += 1
     return word if at - first <= 8 else 0, at - first
-
-
-@inner
-def read_number(text: Bytes, at: int, decimals: int) -> tuple[int, int]:
-    """A decimal number, in a string or not: value and status."""
-    if text[at] != QUOTE:
-        value, _, status = read_decimal(text, at, decimals)
-        return value, status
-    value, at, status = read_decimal(text, at + 1, decimals)
-    return value, NOT_A_NUMBER if status == OK and text[at] != QUOTE else status
 
 
 @inner

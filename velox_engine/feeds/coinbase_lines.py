@@ -19,14 +19,13 @@ from velox_engine.feeds.coinbase_fields import (
     TRADE,
     TYPE,
     read_id,
-    read_number,
     read_side,
     read_time,
     scan,
     short_text,
 )
 from velox_engine.feeds.decimal_text import OK, Bytes
-from velox_engine.feeds.json_scan import QUOTE, name_words, skip_space
+from velox_engine.feeds.json_scan import QUOTE, name_words, read_integer, read_number, skip_space
 from velox_engine.feeds.live_orders import LiveOrders, enter_order, find_order, is_full, leave_order
 from velox_engine.feeds.symbol_table import (
     INSTRUMENT,
@@ -192,7 +191,7 @@ def _event(
     elif kind == _MATCH:
         action = _EXECUTE
         if fields[TRADE] > 0:
-            match, status = read_number(text, fields[TRADE], 0)
+            match, status = read_integer(text, fields[TRADE])
             if status != OK:
                 return fault(cursor, status, fields[TRADE], TRADE)
         if live and orders.size[slot] > size:
@@ -264,7 +263,7 @@ def decode(
             cursor[AT] = after
             cursor[LINE] += 1
             continue
-        sequence, status = read_number(text, fields[SEQUENCE], 0)
+        sequence, status = read_integer(text, fields[SEQUENCE])
         if status != OK:
             return fault(cursor, status, fields[SEQUENCE], SEQUENCE)
         last = facts[entry, LAST_SEQUENCE]

@@ -75,14 +75,16 @@ BOOKS: Final = 8
 """The record type that keeps the books, plus 1; 0 while there was none."""
 COUNTERS: Final = 9
 
-SIDE_WORDS: Final = 30  # ten levels of price, size, count; an empty one has size 0
-WINDOW_WORDS: Final = 2 * SIDE_WORDS
+LEVEL_WORDS: Final = 4
+"""A level is kept as its record has it: bid price, ask price, both sizes, both counts (bid in the low half)."""
+WINDOW_WORDS: Final = 10 * LEVEL_WORDS
 
 _FIRST_SLOTS: Final = 16
 _FIRST_KEYS: Final = 4 * _FIRST_SLOTS  # and so always at least half of them empty
 
 _FULL, _MORE = int(Stop.FULL), int(Stop.MORE)
 _UNDEFINED: Final = 2**63 - 1
+_MASK32: Final = 2**32 - 1
 _NO_TIME: Final = -1  # 2^64 - 1 as int64
 _F_LAST, _F_TOP, _F_SNAPSHOT, _F_BAD = 128, 64, 32, 4
 _A, _B, _C, _F, _M, _N, _R, _T = (ord(letter) for letter in "ABCFMNRT")
@@ -107,7 +109,7 @@ class DbnState(NamedTuple):
     symbols      (n,)          the instrument's index, or -1 if it is not wanted
     since, until (n,)          for which pacing times that is so, both included
     bad          (n,)          1 while records say that the book may be bad
-    windows      (60 n,)       mbp: the levels that were shown last: bids then asks, 10 × (price, size, count)
+    windows      (40 n,)       mbp: the levels that were shown last, an empty one has size 0 or no price
     skipped      (256,)        by record type: records that concern no book
     letters      (256,)        by action letter: records whose action is none of ours
     counters     (9,)          by the names above
@@ -271,7 +273,7 @@ def decode(data: Bytes, start: int, end: int, words: Words, row: int, state: Dbn
                 words,
                 row,
                 windows,
-                slot * WINDOW_WORDS + side * SIDE_WORDS,
+                slot * WINDOW_WORDS,
                 symbol,
                 side,
                 price,
@@ -349,7 +351,7 @@ def _show_top(
     words: Words,
     row: int,
     windows: Words,
-    best: int,
+    mine: int,
     symbol: int,
     side: int,
     price: int,
@@ -359,7 +361,8 @@ def _show_top(
     flags: int,
 ) -> int:
     """An mbo record of a venue that shows only its best level: this level is now all of its side, or the side is empty
-    (no price)."""
+    (no price). The window's first two levels are the sides here: price and size."""
+    best = mine + side * LEVEL_WORDS
     shown = 0 if price == _UNDEFINED else size
     if windows[best + 1] != 0 and (windows[best] != price or shown == 0):
         put(words, row, 0, windows[best], 0, event, pacing, 0, tail(symbol, _LEVEL, side, flags))
@@ -370,6 +373,11 @@ def _show_top(
         row += 1
         windows[best], windows[best + 1] = price, shown
     return row
+
+
+@inlined
+def _half(both: int, side: int) -> int:
+    return both >> (32 * side) & _MASK32
 
 
 @inlined
@@ -386,44 +394,87 @@ def _show(
     pacing: int,
     flags: int,
 ) -> int:
-    """Make the book hold exactly the levels that the record shows: levels that are gone first, of both sides, so that
-    the book is never crossed on the way; then those that are new or changed."""
+    """Make the book hold exactly the levels that the record shows: mostly the same prices with other sizes."""
+    for level in range(levels):
+        at, had = levels_at + 32 * level, mine + LEVEL_WORDS * level
+        if little64(data, at) != windows[had] or little64(data, at + 8) != windows[had + 1]:
+            return _scroll(data, levels_at, levels, words, row, windows, mine, symbol, event, pacing, flags)
+    for level in range(levels):
+        at, had = levels_at + 32 * level, mine + LEVEL_WORDS * level
+        sizes, counts = little64(data, at + 16), little64(data, at + 24)
+        if sizes != windows[had + 2] or counts != windows[had + 3]:
+            for side in range(2):
+                price, size, count = windows[had + side], _half(sizes, side), _half(counts, side)
+                before = _half(windows[had + 2], side)
+                changed = size != before or (size != 0 and count != _half(windows[had + 3], side))
+                if changed and price != _UNDEFINED:
+                    put(words, row, 0, price, size, event, pacing, count, tail(symbol, _LEVEL, side, flags))
+                    row += 1
+            windows[had + 2] = sizes
+            windows[had + 3] = counts
+    return row
+
+
+@inner
+def _scroll(
+    data: Bytes,
+    levels_at: int,
+    levels: int,
+    words: Words,
+    row: int,
+    windows: Words,
+    mine: int,
+    symbol: int,
+    event: int,
+    pacing: int,
+    flags: int,
+) -> int:
+    """The same where prices are new or gone: those that are gone leave first, of both sides, so that the book is never
+    crossed on the way; then those that are new or changed are set.
+
+    A level is looked for where it was, then one place on, as when a level comes or goes above it, then everywhere.
+    """
+    last = levels_at + 32 * (levels - 1)
     for side in range(2):
         for level in range(levels):
-            had = mine + side * SIDE_WORDS + 3 * level
-            if windows[had + 1] != 0:
-                # most levels stay where they were, so that place is looked at first
-                at = levels_at + 32 * level
-                found = little64(data, at + 8 * side) == windows[had] and little32(data, at + 16 + 4 * side) != 0
+            had = mine + LEVEL_WORDS * level
+            price = windows[had + side]
+            if price == _UNDEFINED or _half(windows[had + 2], side) == 0:
+                continue
+            at = levels_at + 32 * level
+            if little64(data, at + 8 * side) != price:
+                at = min(at + 32, last)
+            if little64(data, at + 8 * side) != price:
+                at = max(at - 64, levels_at)
+            if little64(data, at + 8 * side) != price or little32(data, at + 16 + 4 * side) == 0:
                 at = levels_at
-                while not found and at < levels_at + 32 * levels:
-                    found = little64(data, at + 8 * side) == windows[had] and little32(data, at + 16 + 4 * side) != 0
+                while at <= last and (
+                    little64(data, at + 8 * side) != price or little32(data, at + 16 + 4 * side) == 0
+                ):
                     at += 32
-                if not found:
-                    put(words, row, 0, windows[had], 0, event, pacing, 0, tail(symbol, _LEVEL, side, flags))
-                    row += 1
+            if at > last:
+                put(words, row, 0, price, 0, event, pacing, 0, tail(symbol, _LEVEL, side, flags))
+                row += 1
+    end = mine + LEVEL_WORDS * levels
     for side in range(2):
-        first = mine + side * SIDE_WORDS
         for level in range(levels):
             at = levels_at + 32 * level
             price, size = little64(data, at + 8 * side), little32(data, at + 16 + 4 * side)
             count = little32(data, at + 24 + 4 * side)
             if price == _UNDEFINED or size == 0:
                 continue
-            had = first + 3 * level
-            found = windows[had] == price and windows[had + 1] == size and windows[had + 2] == count
-            had = first
-            while not found and had < first + 3 * levels:
-                found = windows[had] == price and windows[had + 1] == size and windows[had + 2] == count
-                had += 3
-            if not found:
+            had = mine + LEVEL_WORDS * level
+            if windows[had + side] != price:
+                had = min(had + LEVEL_WORDS, end - LEVEL_WORDS)
+            if windows[had + side] != price:
+                had = max(had - 2 * LEVEL_WORDS, mine)
+            if windows[had + side] != price or _half(windows[had + 2], side) == 0:
+                had = mine
+                while had < end and (windows[had + side] != price or _half(windows[had + 2], side) == 0):
+                    had += LEVEL_WORDS
+            if had == end or _half(windows[had + 2], side) != size or _half(windows[had + 3], side) != count:
                 put(words, row, 0, price, size, event, pacing, count, tail(symbol, _LEVEL, side, flags))
                 row += 1
-    for side in range(2):
-        for level in range(levels):
-            at, had = levels_at + 32 * level, mine + side * SIDE_WORDS + 3 * level
-            price = little64(data, at + 8 * side)
-            windows[had] = price
-            windows[had + 1] = 0 if price == _UNDEFINED else little32(data, at + 16 + 4 * side)
-            windows[had + 2] = little32(data, at + 24 + 4 * side)
+    for word in range(LEVEL_WORDS * levels):
+        windows[mine + word] = little64(data, levels_at + 8 * word)
     return row

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from velox_engine.feeds.decimal_text import Bytes
+from velox_engine.feeds.decimal_text import NOT_A_NUMBER, OK, Bytes, read_decimal, read_whole
 from velox_engine.jit import inner
 
 QUOTE: Final = 34
@@ -278,3 +278,25 @@ def same_bytes(text: Bytes, at: int, wanted: Bytes, length: int) -> bool:
         if text[at + i] != wanted[i]:
             return False
     return True
+
+
+@inner
+def read_number(text: Bytes, at: int, decimals: int) -> tuple[int, int]:
+    """A decimal number, in a string or not, whose end has been checked if it is not: value and status."""
+    if text[at] != QUOTE:
+        value, _, status = read_decimal(text, at, decimals)
+        return value, status
+    value, at, status = read_decimal(text, at + 1, decimals)
+    return value, NOT_A_NUMBER if status == OK and text[at] != QUOTE else status
+
+
+@inner
+def read_integer(text: Bytes, at: int) -> tuple[int, int]:
+    """A whole number, in a string or not: value and status."""
+    if text[at] != QUOTE:
+        value, at, status = read_whole(text, at)
+        # JSON's own 1.0 and 1e3 are whole too, but nobody writes an id so
+        fraction = text[at] == 46 or text[at] == 101 or text[at] == 69
+        return value, NOT_A_NUMBER if status == OK and fraction else status
+    value, at, status = read_whole(text, at + 1)
+    return value, NOT_A_NUMBER if status == OK and text[at] != QUOTE else status

@@ -29,17 +29,18 @@ def random_word(key: np.uint64, index: int) -> np.uint64:
 
 @compiled
 def exponential(key: np.uint64, index: int) -> float:
-    """Return exponential variate ``index`` of mean 1 of the stream ``key``; never 0 … and never infinite.
+    """Return exponential variate ``index`` of mean 1 of the stream ``key``: from 0 to 36.7, never infinite.
 
-    The uniform number is (0, 1]: 53 random bits plus one, so its logarithm is finite.
+    The uniform number is in (0, 1]: 53 random bits plus one, so its logarithm is finite.
     """
     uniform = (np.float64(random_word(key, index) >> np.uint64(11)) + 1.0) * _TO_UNIT
     return -np.log(uniform)
 
 
 def stream_key(seed: int, stream: int) -> int:
-    """Return the key of one of a seed's independent streams, as int64."""
-    word = (seed * 4 + stream + 1) * 0x9E3779B97F4A7C15 % 2**64
+    """Return the key of one of a seed's two independent streams, as int64; no two of any seeds below 2^63 are equal."""
+    turned = seed * 4 % 2**64 + 2 * (seed >> 62)  # the highest of the seed's 63 bits comes round to the bottom
+    word = (turned + stream + 1) * 0x9E3779B97F4A7C15 % 2**64
     word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
     word = (word ^ (word >> 27)) * 0x94D049BB133111EB % 2**64
     word ^= word >> 31

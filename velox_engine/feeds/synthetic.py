@@ -202,11 +202,10 @@ def _add_level(source: Synthetic, side: int, word: np.uint64) -> int:
     distance = (1 << octave) - 1 + int64((word >> np.uint64(3)) & np.uint64((1 << octave) - 1))
     if side == _BID:
         opposite = words[_BEST + _ASK] if words[_BEST + _ASK] < LEVELS else words[_LAST_LEVEL] + 1
-        level = opposite - 1 - distance
-    else:
-        opposite = words[_BEST + _BID] if words[_BEST + _BID] >= 0 else words[_LAST_LEVEL]
-        level = opposite + 1 + distance
-    return min(max(level, 0), LEVELS - 1)
+        # never on the highest level: where would an ask go then?
+        return min(max(opposite - 1 - distance, 0), LEVELS - 2)
+    opposite = words[_BEST + _BID] if words[_BEST + _BID] >= 0 else words[_LAST_LEVEL]
+    return min(opposite + 1 + distance, LEVELS - 1)
 
 
 @inner

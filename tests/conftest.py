@@ -1,0 +1,28 @@
+"""What all tests share: one compile cache, one calibrated clock, one way to try examples."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+import pytest
+from hypothesis import settings
+
+# compiled code of one state of the sources is made once, also for processes that tests start with a home of their own
+os.environ.setdefault("VELOX_CACHE_DIR", str(Path(platformdirs.user_cache_dir("velox-tui")).resolve()))
+
+settings.register_profile("velox", deadline=None, max_examples=60)
+settings.load_profile("velox")
+
+
+@pytest.fixture(scope="session")
+def compile_cache():
+    """The directory of the session's compile cache, to be given to processes as ``VELOX_CACHE_DIR``."""
+    return Path(os.environ["VELOX_CACHE_DIR"])
+
+
+@pytest.fixture(scope="session")
+def calibrated():
+    """The engine's clock, calibrated once for all tests."""
+    from velox_engine.lockfree.clock import calibrate
+
+    return calibrate()
