@@ -12,7 +12,7 @@ import numpy as np
 from velox_engine.assembly import Assembly, Progress, assemble, compile_stages
 from velox_engine.config import Config, checked, load_config
 from velox_engine.errors import ConfigError, EngineError
-from velox_engine.jit import compile_for
+from velox_engine.jit import Interrupted, compile_for, interruptible
 from velox_engine.lockfree.clock import calibrate
 from velox_engine.report import Report, make_report
 from velox_engine.snapshot import Snapshot, State
@@ -23,6 +23,7 @@ from velox_engine.supervisor import Command, Supervisor
 from velox_engine.telemetry import layout
 from velox_engine.telemetry.layout import DEPTH_SLOTS
 from velox_engine.telemetry.reader import TelemetryReader
+from velox_engine.telemetry.region import Region
 from velox_engine.telemetry.writer import publish
 
 _POLL_S: Final = 0.05
@@ -76,6 +77,7 @@ class Engine:
         self._supervisor: Supervisor | None = None
         self._assembly: Assembly | None = None
         self._starting = False
+        self._region: Region | None = None
         self._cancelled = ""
         self._report: Report | None = None
         self._readers = threading.local()
@@ -96,22 +98,31 @@ class Engine:
             if self._cancelled:
                 raise EngineError(f"stopped before it started: {self._cancelled}", state=State.STOPPED.word)
             self._starting = True
-        tell = progress or (lambda what, done, total: None)
-        tell("clock", 0, _STEPS)
-        assembly = assemble(self.config, calibrate())
         try:
-            _compile_helpers(assembly, tell, _STEPS)
-            with self._lock:
-                if self._cancelled:
-                    raise EngineError(f"stopped while starting: {self._cancelled}", state=State.STOPPED.word)
-                self._assembly = assembly
-                self._supervisor = Supervisor(assembly)
-                self._cpu_s = time.process_time()
-                self._supervisor.start()
+            self._start(progress or (lambda what, done, total: None))
         except BaseException:
-            assembly.region.remove()
+            self._starting = False
+            if self._region is not None:
+                self._region.remove()
             raise
         self._wait_for(lambda state: state is not State.STARTING, None)
+
+    def _start(self, tell: Progress) -> None:
+        tell("clock", 0, _STEPS)
+        assembly = assemble(self.config, calibrate())
+        self._region = assembly.region
+        try:
+            with interruptible(lambda: bool(self._cancelled)):
+                _compile_helpers(assembly, tell, _STEPS)
+        except Interrupted:
+            pass  # told below, as when it was cancelled after the last pass
+        with self._lock:
+            if self._cancelled:
+                raise EngineError(f"stopped while starting: {self._cancelled}", state=State.STOPPED.word)
+            self._assembly = assembly
+            self._supervisor = Supervisor(assembly)
+            self._cpu_s = time.process_time()
+            self._supervisor.start()
 
     def stop(self, drain: bool = True, reason: str = "stopped") -> Report:
         """Drain (unless told not to), stop the workers, and return the report; again the same report when stopped.
@@ -131,6 +142,8 @@ class Engine:
         supervisor = self._supervisor
         if supervisor is None:
             self._cancelled = self._cancelled or reason
+            if self._region is not None:  # whoever leaves without waiting for the compiler leaves nothing behind
+                self._region.remove()
         elif not supervisor.finished.is_set():
             supervisor.submit(Command("stop", (drain, reason)))
 
@@ -196,7 +209,8 @@ class Engine:
         supervisor.submit(command)
         while not command.done.wait(_POLL_S):
             if supervisor.finished.is_set() and not command.done.wait(_POLL_S):
-                raise EngineError(f"cannot {command.kind} while {self.state.word}", state=self.state.word)
+                why = f": {supervisor.failure}" if supervisor.failure else ""
+                raise EngineError(f"cannot {command.kind} while {self.state.word}{why}", state=self.state.word)
         if command.error is not None:
             raise command.error
 

@@ -303,7 +303,7 @@ class Supervisor:
             self._stopping = command
             self._begin_drain(reason)
             return
-        if self.state is State.DRAINING and drain:
+        if (self.state is State.DRAINING or self._deadline) and drain:  # a failed engine drains what it can as well
             self._stopping = command
             return
         self.reason = self.reason or reason
