@@ -153,7 +153,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Conservation:
-    """Whether every transaction is accounted for, as far as a look at a running engine tells, and what is against it."""
+    """Whether every transaction is accounted for, as far as a running engine can tell, and what is against it."""
 
     holds: bool
     problems: tuple[str, ...] = ()

@@ -1,7 +1,8 @@
 """Integer random numbers that are looked up, not drawn: the n-th of a stream depends only on n and the key.
 
-SplitMix64 (G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014). Because a number
-is a function of its index, what a synthetic source makes does not depend on the pace, the batches or the machine.
+SplitMix64 (G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014). Because a
+number is a function of its index, what a synthetic source makes does not depend on the pace, the batches or the
+machine.
 """
 
 from __future__ import annotations
