@@ -272,6 +272,7 @@ class Engine:
             ns_per_tick=assembly.clock.ns_per_tick,
             reason=supervisor.reason or "stopped",
             failure=supervisor.failure,
+            settled=not supervisor.hung,
             drain_timed_out=supervisor.drain_timed_out,
             drained=(supervisor.drained_transactions, supervisor.drained_bundles),
             paused_s=supervisor.paused_s,
