@@ -129,8 +129,7 @@ class _Run:
             before = snapshot.output.latency
 
     def _close(self, lines: LineOutput) -> None:
-        lines.close()
-        if lines.problem is not None:
-            self._messages.tell(f"standard output: {lines.problem}")
-        elif lines.lost:
-            self._messages.tell(f"standard output: nobody read it, {lines.lost} lines were given up")
+        if lines.close():
+            return
+        why = lines.problem or "its reader has stopped reading; what it had not read is given up"
+        self._messages.tell(f"standard output: {why}")
