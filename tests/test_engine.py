@@ -5,12 +5,13 @@ import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numba
 import numpy as np
 import pytest
 
 from tests.running import PATIENCE_S, assert_accounted_for, assert_all_out, configured, placed, ran, two_cores, until
 from velox_engine import ConfigError, Engine, EngineError, State
-from velox_engine.jit import Interrupted, compiled, interruptible
+from velox_engine.jit import Interrupted, interruptible
 from velox_engine.lockfree.histogram_view import Histogram
 from velox_engine.snapshot import BookState
 from velox_engine.stages import orderbook
@@ -286,7 +287,7 @@ def test_a_stop_while_it_starts_cancels_the_start():
 
 
 def test_compiling_ends_when_nobody_wants_it_any_more():
-    @compiled
+    @numba.njit  # not `compiled`: it would be in the cache the next time
     def never_compiled_before(word):
         return word + 1
 
