@@ -77,7 +77,7 @@ def test_compiling_for_arguments_says_whether_it_was_loaded(directory):
 def test_numba_keeps_its_own_setting(directory):
     before = numba.config.CACHE_DIR
     jit.compiled(twice)
-    assert numba.config.CACHE_DIR == before
+    assert before == numba.config.CACHE_DIR
 
 
 DAMAGE = {

@@ -66,8 +66,10 @@ class Assembly:
     warnings: list[str]
 
     def release(self) -> None:
-        """Let go of the region's file, the source's file and the sink, of an assembly that never ran or has ended."""
+        """Let go of everything outside memory, of an assembly that never ran or has ended; safe to call twice."""
         self.region.remove()
+        if self.sink is not None:
+            self.sink.abandon()
         if self.source.decoder is not None:
             self.source.decoder.stop(0.0)
         elif self.source.feed is not None:

@@ -13,7 +13,7 @@ from velox_engine.assembly import Assembly, Progress, assemble, compile_stages
 from velox_engine.config import Config, checked, load_config
 from velox_engine.errors import EngineError
 from velox_engine.feeds.staging import close_staging, stage_records
-from velox_engine.jit import compile_for
+from velox_engine.jit import Interrupted, compile_for, interruptible
 from velox_engine.lockfree.clock import calibrate
 from velox_engine.report import Report, make_report
 from velox_engine.snapshot import Snapshot, State
@@ -81,6 +81,7 @@ class Engine:
         self._supervisor: Supervisor | None = None
         self._assembly: Assembly | None = None
         self._starting = False
+        self._unstarted: Assembly | None = None
         self._cancelled = ""
         self._report: Report | None = None
         self._readers = threading.local()
@@ -101,27 +102,36 @@ class Engine:
             if self._cancelled:
                 raise EngineError(f"stopped before it started: {self._cancelled}", state=State.STOPPED.word)
             self._starting = True
-        tell = progress or (lambda what, done, total: None)
-        tell("clock", 0, _STEPS)
-        assembly = assemble(self.config, calibrate())
         try:
-            _compile_helpers(assembly, tell, _STEPS)
-            if assembly.source.decoder is not None:
-                tell("source", _STEPS - 1, _STEPS)
-                assembly.source.decoder.start()
-                assembly.source.decoder.wait_until_begun()
-            tell("done", _STEPS, _STEPS)
-            with self._lock:
-                if self._cancelled:
-                    raise EngineError(f"stopped while starting: {self._cancelled}", state=State.STOPPED.word)
-                self._assembly = assembly
-                self._supervisor = Supervisor(assembly)
-                self._cpu_s = time.process_time()
-                self._supervisor.start()
+            self._start(progress or (lambda what, done, total: None))
         except BaseException:
-            assembly.release()
+            self._starting = False
+            if self._unstarted is not None:
+                self._unstarted.release()
             raise
         self._wait_for(lambda state: state is not State.STARTING, None)
+
+    def _start(self, tell: Progress) -> None:
+        tell("clock", 0, _STEPS)
+        assembly = assemble(self.config, calibrate())
+        self._unstarted = assembly
+        try:
+            with interruptible(lambda: bool(self._cancelled)):
+                _compile_helpers(assembly, tell, _STEPS)
+        except Interrupted:
+            pass  # told below, as when it was cancelled after the last pass
+        if assembly.source.decoder is not None and not self._cancelled:
+            tell("source", _STEPS - 1, _STEPS)
+            assembly.source.decoder.start()
+            assembly.source.decoder.wait_until_begun()
+        tell("done", _STEPS, _STEPS)
+        with self._lock:
+            if self._cancelled:
+                raise EngineError(f"stopped while starting: {self._cancelled}", state=State.STOPPED.word)
+            self._assembly, self._unstarted = assembly, None
+            self._supervisor = Supervisor(assembly)
+            self._cpu_s = time.process_time()
+            self._supervisor.start()
 
     def stop(self, drain: bool = True, reason: str = "stopped") -> Report:
         """Drain (unless told not to), stop the workers, and return the report; again the same report when stopped.
@@ -141,6 +151,8 @@ class Engine:
         supervisor = self._supervisor
         if supervisor is None:
             self._cancelled = self._cancelled or reason
+            if self._unstarted is not None:  # whoever leaves without waiting for the compiler leaves nothing behind
+                self._unstarted.release()
         elif not supervisor.finished.is_set():
             supervisor.submit(Command("stop", (drain, reason)))
 
@@ -206,7 +218,8 @@ class Engine:
         supervisor.submit(command)
         while not command.done.wait(_POLL_S):
             if supervisor.finished.is_set() and not command.done.wait(_POLL_S):
-                raise EngineError(f"cannot {command.kind} while {self.state.word}", state=self.state.word)
+                why = f": {supervisor.failure}" if supervisor.failure else ""
+                raise EngineError(f"cannot {command.kind} while {self.state.word}{why}", state=self.state.word)
         if command.error is not None:
             raise command.error
 
@@ -268,6 +281,7 @@ class Engine:
             ns_per_tick=assembly.clock.ns_per_tick,
             reason=supervisor.reason or "stopped",
             failure=supervisor.failure or supervisor.failure_of_source,
+            settled=not supervisor.hung,
             drain_timed_out=supervisor.drain_timed_out,
             drained=(supervisor.drained_transactions, supervisor.drained_bundles),
             paused_s=supervisor.paused_s,

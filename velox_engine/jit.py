@@ -13,7 +13,9 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +24,7 @@ from typing import Any, Final, TypeVar, cast
 import numba
 import numpy as np
 import platformdirs
-from numba.core import caching
+from numba.core import caching, event
 
 from velox_engine.lockfree.counter import has_invariant_counter
 
@@ -147,3 +149,32 @@ def compile_for(function: Callable[..., Any], arguments: tuple[Any, ...]) -> boo
                 for each in _dispatchers:
                     each._cache = caching.NullCache()
     return bool(dispatcher.stats.cache_hits)
+
+
+class Interrupted(BaseException):
+    """Compiling was given up; no `Exception`, so that nothing on its way takes it for a damaged cache."""
+
+
+class _Watch(event.Listener):  # type: ignore[misc]  # numba has no types
+    """Asks before each pass of the compiler, in the thread that made it, whether the work is still wanted."""
+
+    def __init__(self, given_up: Callable[[], bool]) -> None:
+        self._given_up = given_up
+        self._thread = threading.get_ident()
+
+    def on_start(self, event: Any) -> None:
+        if threading.get_ident() == self._thread and self._given_up():
+            raise Interrupted
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+@contextmanager
+def interruptible(given_up: Callable[[], bool]) -> Iterator[None]:
+    """Compile inside in such a way that it ends with `Interrupted` soon after ``given_up()`` has become true.
+
+    A whole engine takes half a minute; the longest pass, which cannot be interrupted, some seconds.
+    """
+    with event.install_listener("numba:run_pass", _Watch(given_up)):
+        yield

@@ -194,6 +194,7 @@ def make_report(
     ns_per_tick: float,
     reason: str,
     failure: str,
+    settled: bool,
     drain_timed_out: bool,
     drained: tuple[int, int],
     paused_s: float,
@@ -204,9 +205,12 @@ def make_report(
     cpu_s: float,
     clock_source: str,
 ) -> Report:
-    """Make the report of a run from its last snapshot, taken after every worker had stopped."""
+    """Make the report of a run from its last snapshot.
+
+    ``settled`` says that it was taken after every worker had stopped, so that the counts are final.
+    """
     problems, left = judge(snapshot)
-    conserved = not problems and not snapshot.stale
+    conserved = not problems and not snapshot.stale and settled
     if failure:
         problems.append(failure)
     first, last = snapshot.ingress.first_ticks, snapshot.output.last_ticks

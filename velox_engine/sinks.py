@@ -32,6 +32,9 @@ class Sink(Protocol):
     def close(self) -> None:
         """Hand on what is held back, and let go."""
 
+    def discard(self) -> None:
+        """Let go, and leave nothing behind: the run that this was made for has not begun."""
+
 
 class SinkThread:
     """Moves bundles from the outlet to a sink. A sink that fails is counted; the flow goes on.
@@ -55,6 +58,11 @@ class SinkThread:
         self._ended.set()
         self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    def abandon(self) -> None:
+        """Let go of a sink that was never started, and of what it made in vain; nothing if it was."""
+        if self._thread.ident is None:
+            self.sink.discard()
 
     def _run(self) -> None:
         name_thread("vx-sink")

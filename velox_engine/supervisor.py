@@ -142,6 +142,14 @@ class Supervisor:
                 worker.image[layout.WORKER_GROW_TICKS] += read_ticks() - begun
         except BaseException as error:
             self._failures.put(f"worker {index} died: {type(error).__name__}: {error}")
+            self._publish_last_words(index)
+
+    def _publish_last_words(self, index: int) -> None:
+        """Enter a dead worker's loop once more when it has nothing to do there but to publish and leave."""
+        while not get_word(self._words, word.STOP):
+            time.sleep(_TICK_S)
+        with contextlib.suppress(Exception):
+            run_worker(*worker_arguments(self._assembly, index))
 
     def _measure_hiccups(self) -> None:
         name_thread("vx-hiccup")
@@ -308,7 +316,7 @@ class Supervisor:
             self._stopping = command
             self._begin_drain(reason)
             return
-        if self.state is State.DRAINING and drain:
+        if (self.state is State.DRAINING or self._deadline) and drain:  # a failed engine drains what it can as well
             self._stopping = command
             return
         self.reason = self.reason or reason

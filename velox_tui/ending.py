@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
-import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from velox_engine.report import Report
-from velox_tui.streams import complain
+from velox_tui.output import LineOutput
 
 FAILED: Final = 1
 WRONG_USE: Final = 2
 DRAIN_LATE: Final = 3
 LIMIT_MISSED: Final = 4
+TO_OUTPUT: Final = "-"
+"""The path of a report that goes to standard output."""
 
 
 def exit_code(report: Report, signal_number: int | None) -> int:
@@ -31,21 +33,35 @@ def exit_code(report: Report, signal_number: int | None) -> int:
     return 0
 
 
-def write_report(report: Report, path: str) -> bool:
-    """Write the report as JSON to a file, whole or not at all; where that fails it goes to standard error.
+def write_report(report: Report, path: str, messages: LineOutput, given_up: Callable[[], bool] = lambda: False) -> bool:
+    """Write the report as JSON to a file, whole or not at all, or with ``"-"`` to standard output.
 
-    Say whether it was written.
+    That waits for its reader until ``given_up()``. Where the report cannot be written it goes to ``messages``. Say
+    whether it was written.
     """
     text = report.to_json() + "\n"
+    problem = _write_to_output(text, given_up) if path == TO_OUTPUT else _write_to_file(text, path)
+    if problem is None:
+        return True
+    where = "standard output" if path == TO_OUTPUT else path
+    messages.tell(f"the report could not be written to {where}: {problem}; here it is")
+    messages.put(text)
+    return False
+
+
+def _write_to_output(text: str, given_up: Callable[[], bool]) -> str | None:
+    output = LineOutput.standard()
+    output.put(text)
+    output.close(math.inf, given_up)
+    return output.problem
+
+
+def _write_to_file(text: str, path: str) -> str | None:
     try:
         _write_whole(Path(path), text)
     except OSError as error:
-        complain(f"the report could not be written to {path}: {error.strerror or error}; here it is")
-        with suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write(text)
-            sys.stderr.flush()
-        return False
-    return True
+        return error.strerror or str(error)
+    return None
 
 
 def _write_whole(path: Path, text: str) -> None:

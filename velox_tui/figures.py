@@ -79,5 +79,5 @@ def final_statistics(report: Report) -> str:
         lines.append(f"  left behind {where}")
     for name, limit in report.limits.items():
         verdict = "met" if limit["met"] else "NOT MET"
-        lines.append(f"  limit       {name} {limit['limit']:g}: {limit['value']:g}, {verdict}")
+        lines.append(f"  limit       {name} {limit['limit']:,.10g}: {limit['value']:,.10g}, {verdict}")
     return "\n".join(lines) + "\n"

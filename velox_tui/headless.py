@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from velox_engine.config import Config
 from velox_engine.engine import Engine
 from velox_engine.errors import EngineError
 from velox_engine.lockfree.histogram_view import Histogram
-from velox_engine.report import Report
 from velox_engine.snapshot import State
-from velox_tui.ending import FAILED, exit_code, write_report
+from velox_tui.ending import FAILED, TO_OUTPUT, exit_code, write_report
 from velox_tui.figures import drain_line, final_statistics, second_line
 from velox_tui.options import RunOptions
-from velox_tui.output import LineOutput
+from velox_tui.output import LineOutput, hold_standard_descriptors
 from velox_tui.progress import Progress
-from velox_tui.signals import Ending
-from velox_tui.streams import complain, put
+from velox_tui.signals import EXIT_BASE, Ending, Hangups
+from velox_tui.streams import complain
 
 _STEP_S: Final = 0.1
+_JOIN_S: Final = 0.5
 
 
 def run(config: Config, options: RunOptions) -> int:
@@ -28,58 +31,105 @@ def run(config: Config, options: RunOptions) -> int:
 
     Raises `ConfigError` before anything has started.
     """
+    hold_standard_descriptors()
     engine = Engine(config)
-    ending = Ending(engine)
-    with ending.installed(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        return _run(engine, ending, options)
+    ending, hangups = Ending(engine), Hangups()
+    with ending.installed(signal.SIGINT, signal.SIGTERM), hangups.installed():
+        if not _start(engine, ending):
+            return EXIT_BASE + (ending.signal or 0)
+        return _Run(engine, ending, hangups, options).to_its_end()
 
 
-def _run(engine: Engine, ending: Ending, options: RunOptions) -> int:
-    try:
-        with Progress("compiling", lines=False) as progress:
+def _start(engine: Engine, ending: Ending) -> bool:
+    """Start the engine, or give it up at a signal; say whether it runs.
+
+    It starts in a thread of its own: the compiler leaves no room for signals in the one that it works in.
+    """
+    failed: list[BaseException] = []
+
+    def start() -> None:
+        try:
             engine.start(progress)
-    except EngineError:
-        if ending.signal is None:
-            raise
-        complain(f"{ending.name} while starting: nothing was run")
-        return 128 + ending.signal
-    # with the report on standard output, everything else must leave it alone
-    lines = None if options.report == "-" else LineOutput.standard()
-    _follow(engine, lines)
-    report = engine.stop()
-    for warning in report.warnings:
-        complain(warning)
-    if lines is not None:
-        lines.put(drain_line(report) + "\n")
-        lines.put(final_statistics(report))
-        lines.close()
-    return _finish(report, ending, options)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=start, name="vx-start", daemon=True)
+    with Progress("compiling", lines=False) as progress:
+        thread.start()
+        while thread.is_alive():
+            thread.join(_STEP_S)
+            if ending.signal is not None:
+                break
+    if thread.is_alive():
+        complain(f"{ending.name}: leaving as soon as the compiler lets go")
+        while thread.is_alive() and ending.count < 2:
+            thread.join(_STEP_S)
+    thread.join(_JOIN_S)  # of a second signal: once more, the compiler may have let go already
+    if thread.is_alive():
+        os._exit(EXIT_BASE + (ending.signal or 0))  # the interpreter would end in the middle of the compiler's work
+    if not failed:
+        return True
+    if ending.signal is None or not isinstance(failed[0], EngineError):
+        raise failed[0]
+    complain(f"{ending.name} while starting: nothing was run")
+    return False
 
 
-def _follow(engine: Engine, lines: LineOutput | None) -> None:
-    """Write a line a second until the engine has drained or stopped."""
-    begun = time.monotonic()
-    second = 0
-    before = Histogram.empty()
-    while True:
-        due = begun + second + 1
-        while time.monotonic() < due:
-            if engine.wait(min(_STEP_S, max(due - time.monotonic(), 0.001))) >= State.DRAINED:
-                return
-        second += 1
-        snapshot = engine.snapshot()
-        if lines is not None:
-            p99 = snapshot.output.latency.since(before).percentile(99)
-            lines.put(second_line(second, snapshot, p99) + "\n")
-        before = snapshot.output.latency
+class _Run:
+    """A run that has started: what is said of it while it lasts, and what is left of it."""
 
+    def __init__(self, engine: Engine, ending: Ending, hangups: Hangups, options: RunOptions) -> None:
+        self._engine = engine
+        self._ending = ending
+        self._hangups = hangups
+        self._options = options
+        # with the report on standard output, everything else must leave it alone
+        self._lines = None if options.report == TO_OUTPUT else LineOutput.standard()
+        self._messages = LineOutput.messages()
+        self._told: set[str] = set()
 
-def _finish(report: Report, ending: Ending, options: RunOptions) -> int:
-    code = exit_code(report, ending.signal)
-    if options.report == "-":
-        written = put(report.to_json() + "\n") == 0
-    elif options.report is not None:
-        written = write_report(report, options.report)
-    else:
-        written = True
-    return code if written else FAILED
+    def to_its_end(self) -> int:
+        """Follow the engine until it has drained or stopped; return the exit code."""
+        self._follow()
+        report = self._engine.stop()
+        self._warn(report.warnings)
+        if self._lines is not None:
+            self._lines.put(drain_line(report) + "\n")
+            self._lines.put(final_statistics(report))
+            self._close(self._lines)
+        count, path = self._ending.count, self._options.report
+        written = path is None or write_report(report, path, self._messages, lambda: self._ending.count > count)
+        self._messages.close()
+        return exit_code(report, self._ending.signal) if written else FAILED
+
+    def _warn(self, warnings: Iterable[str]) -> None:
+        for warning in warnings:
+            if warning not in self._told:
+                self._told.add(warning)
+                self._messages.tell(warning)
+
+    def _follow(self) -> None:
+        """Write a line a second until the engine has drained or stopped."""
+        begun = time.monotonic()
+        second = 0
+        before = Histogram.empty()
+        while True:
+            due = begun + second + 1
+            while time.monotonic() < due:
+                if self._engine.wait(min(_STEP_S, max(due - time.monotonic(), 0.001))) >= State.DRAINED:
+                    return
+                if self._hangups.take():
+                    self._messages.tell("SIGHUP: going on; there is no log file to open anew")
+            second += 1
+            snapshot = self._engine.snapshot()
+            self._warn(snapshot.warnings)
+            if self._lines is not None:
+                p99 = snapshot.output.latency.since(before).percentile(99)
+                self._lines.put(second_line(second, snapshot, p99) + "\n")
+            before = snapshot.output.latency
+
+    def _close(self, lines: LineOutput) -> None:
+        if lines.close():
+            return
+        why = lines.problem or "its reader has stopped reading; what it had not read is given up"
+        self._messages.tell(f"standard output: {why}")

@@ -11,6 +11,7 @@ from typing import Any, Final
 from velox_engine.engine import Engine
 
 EXIT_BASE: Final = 128
+_Handler = Callable[[int, FrameType | None], Any]
 
 
 class Ending:
@@ -40,9 +41,38 @@ class Ending:
     @contextmanager
     def installed(self, *numbers: int) -> Iterator[None]:
         """Handle these signals meanwhile, also where they were inherited as ignored; put the old handlers back."""
-        before: dict[int, Any] = {number: signal.signal(number, self.handle) for number in numbers}
-        try:
+        with handled(self.handle, *numbers):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+class Hangups:
+    """Counts SIGHUP where it does not end the run."""
+
+    def __init__(self) -> None:
+        self._waiting = 0
+
+    def take(self) -> bool:
+        """Whether one came since this was asked last."""
+        waiting, self._waiting = self._waiting, 0
+        return waiting > 0
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Count the signal meanwhile."""
+
+        def count(number: int, frame: FrameType | None) -> None:
+            self._waiting += 1
+
+        with handled(count, signal.SIGHUP):
+            yield
+
+
+@contextmanager
+def handled(handler: _Handler, *numbers: int) -> Iterator[None]:
+    """Handle these signals meanwhile; put the old handlers back."""
+    before: dict[int, Any] = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old if old is not None else signal.SIG_DFL)

@@ -174,6 +174,12 @@ class JournalWriter:
             finally:
                 self._file.close()
 
+    def discard(self) -> None:
+        """Close the file and remove it, where it holds no records."""
+        self._file.close()
+        if self.written == 0 and self.path.is_file():
+            self.path.unlink()
+
     def __enter__(self) -> JournalWriter:
         return self
 
