@@ -50,24 +50,13 @@ from velox_engine.feeds.binance_lines import (
     OTHER_STREAM,
     SNAPSHOT,
     decode,
-    survey,
 )
+from velox_engine.feeds.binance_survey import survey
 from velox_engine.feeds.binance_sync import Message, State, Synchroniser
 from velox_engine.feeds.decimal_text import NOT_A_NUMBER, TOO_PRECISE
+from velox_engine.feeds.line_window import AT, FAULT_AT, FAULT_VALUE, GAPS, LINE, STOP, quoted
 from velox_engine.feeds.many_symbols import DECIMALS_RULE, ManySymbolsFeed
-from velox_engine.feeds.text import (
-    AT,
-    FAULT_AT,
-    FAULT_VALUE,
-    FAULTS,
-    FULL,
-    GAPS,
-    LEFT_OVER,
-    LINE,
-    MISSING,
-    STOP,
-    quoted,
-)
+from velox_engine.feeds.text import FAULTS, FULL, LEFT_OVER, MISSING
 from velox_engine.records import Flags, Transactions
 
 _LINE: Final = re.compile(rb"\d{15,19} \{")

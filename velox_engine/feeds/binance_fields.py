@@ -23,7 +23,8 @@ from velox_engine.feeds.json_scan import (
     skip_string,
     skip_value,
 )
-from velox_engine.feeds.text import Counts, Cursor, fault
+from velox_engine.feeds.line_window import Counts, Cursor
+from velox_engine.feeds.text import fault
 from velox_engine.jit import inner
 
 NOT_JSON: Final = 20

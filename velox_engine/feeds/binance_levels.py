@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from velox_engine.feeds.decimal_text import NOT_A_NUMBER, OK, Bytes, read_decimal
 from velox_engine.feeds.json_scan import CLOSE_LIST, COMMA, OPEN_LIST, QUOTE, skip_space, skip_value
+from velox_engine.feeds.line_window import COUNT, Cursor
 from velox_engine.feeds.symbol_table import SymbolTable, note_price, note_size
-from velox_engine.feeds.text import COUNT, Cursor, fault, put
+from velox_engine.feeds.text import fault, put
 from velox_engine.jit import inner
 from velox_engine.records import Action, Flags, Side, Transactions
 

@@ -34,10 +34,11 @@ from velox_engine.feeds.coinbase_lines import (
     survey,
 )
 from velox_engine.feeds.decimal_text import NOT_A_NUMBER, TOO_PRECISE
+from velox_engine.feeds.line_window import AT, FAULT_VALUE, STOP, quoted
 from velox_engine.feeds.live_orders import empty_orders, enter_all, larger
 from velox_engine.feeds.many_symbols import DECIMALS_RULE, DEFAULT_DECIMALS, ManySymbolsFeed
 from velox_engine.feeds.symbol_table import INSTRUMENT, PRICE_DECIMALS, SIZE_DECIMALS
-from velox_engine.feeds.text import AT, FAULT_VALUE, FAULTS, LEFT_OVER, MISSING, MORE, STOP, quoted
+from velox_engine.feeds.text import FAULTS, LEFT_OVER, MISSING, MORE
 from velox_engine.records import TRANSACTION, Action, Flags, Side, Transactions
 
 _TYPES: Final = "received|open|match|done|change"

@@ -28,9 +28,10 @@ from velox_engine.feeds.json_scan import (
     skip_string,
     skip_value,
 )
+from velox_engine.feeds.line_window import LINE_LIMIT, WINDOW_BYTES, quoted
 from velox_engine.feeds.stream import ByteStream
 from velox_engine.feeds.symbol_table import SymbolTable, note_price, note_size
-from velox_engine.feeds.text import FAULTS, LINE_LIMIT, WINDOW_BYTES, quoted
+from velox_engine.feeds.text import FAULTS
 from velox_engine.jit import compiled, inner
 
 Columns = NDArray[np.int64]

@@ -19,7 +19,7 @@ from velox_engine.feeds.json_scan import (
     skip_string,
     skip_value,
 )
-from velox_engine.feeds.text import Counts
+from velox_engine.feeds.line_window import Counts
 from velox_engine.jit import inner
 from velox_engine.records import Side
 

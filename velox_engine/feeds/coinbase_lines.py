@@ -26,6 +26,7 @@ from velox_engine.feeds.coinbase_fields import (
 )
 from velox_engine.feeds.decimal_text import OK, Bytes
 from velox_engine.feeds.json_scan import QUOTE, name_words, read_integer, read_number, skip_space
+from velox_engine.feeds.line_window import AT, COUNT, FAULT_AT, FAULT_FIELD, GAPS, LINE, STOP, SURVEY_AT, Counts, Cursor
 from velox_engine.feeds.live_orders import LiveOrders, enter_order, find_order, is_full, leave_order
 from velox_engine.feeds.symbol_table import (
     INSTRUMENT,
@@ -38,25 +39,7 @@ from velox_engine.feeds.symbol_table import (
     note_price,
     note_size,
 )
-from velox_engine.feeds.text import (
-    AT,
-    COUNT,
-    FAULT,
-    FAULT_AT,
-    FAULT_FIELD,
-    FULL,
-    GAPS,
-    LEFT_OVER,
-    LINE,
-    MISSING,
-    MORE,
-    STOP,
-    SURVEY_AT,
-    Counts,
-    Cursor,
-    fault,
-    put,
-)
+from velox_engine.feeds.text import FAULT, FULL, LEFT_OVER, MISSING, MORE, fault, put
 from velox_engine.jit import compiled, inner
 from velox_engine.records import Action, Flags, Transactions
 

@@ -14,24 +14,9 @@ import numpy as np
 from velox_engine.errors import FeedError
 from velox_engine.feeds.base import DEFAULT_BATCH_SIZE, Seed, TimeBase
 from velox_engine.feeds.decimal_text import NOT_A_NUMBER, OK, Bytes, read_seconds, read_whole
+from velox_engine.feeds.line_window import AT, COUNT, LINE, STOP, Counts, Cursor
 from velox_engine.feeds.lobster_seed import NAME, message_of, seed_levels, sibling
-from velox_engine.feeds.text import (
-    AT,
-    COUNT,
-    FAULTS,
-    FULL,
-    LEFT_OVER,
-    LINE,
-    MORE,
-    NEGATIVE,
-    STOP,
-    Counts,
-    Cursor,
-    TextFeed,
-    fault,
-    line_end,
-    put,
-)
+from velox_engine.feeds.text import FAULTS, FULL, LEFT_OVER, MORE, NEGATIVE, TextFeed, fault, line_end, put
 from velox_engine.jit import compiled
 from velox_engine.records import TRANSACTION, Action, Flags, Instrument, Side, Transactions
 

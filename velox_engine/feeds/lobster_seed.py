@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from velox_engine.errors import FeedError
+from velox_engine.feeds.line_window import LineWindow
 from velox_engine.feeds.stream import ByteStream
-from velox_engine.feeds.text import LineWindow
 from velox_engine.records import Side
 
 NAME: Final = re.compile(

@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 
 from velox_engine.errors import FeedError
 from velox_engine.feeds.base import DEFAULT_BATCH_SIZE
+from velox_engine.feeds.line_window import AT, FIRST_BYTES, LINE, SURVEY_AT, quoted
 from velox_engine.feeds.symbol_table import (
     INSTRUMENT,
     LONGEST,
@@ -20,7 +21,7 @@ from velox_engine.feeds.symbol_table import (
     Symbols,
     symbol_at,
 )
-from velox_engine.feeds.text import AT, FIRST_BYTES, LINE, SURVEY_AT, TextFeed, quoted
+from velox_engine.feeds.text import TextFeed
 from velox_engine.records import Instrument
 
 DEFAULT_DECIMALS: Final = 8

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velox_engine.feeds.decimal_text import Bytes, number_shape
-from velox_engine.feeds.text import FAULT_AT, FAULT_FIELD, Cursor
+from velox_engine.feeds.line_window import FAULT_AT, FAULT_FIELD, Cursor
 from velox_engine.jit import compiled, inner
 
 NEW_SYMBOL: Final = 10

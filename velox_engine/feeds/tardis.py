@@ -14,6 +14,7 @@ import numpy as np
 from velox_engine.errors import FeedError
 from velox_engine.feeds.base import DEFAULT_BATCH_SIZE, Seed, TimeBase
 from velox_engine.feeds.decimal_text import NOT_A_NUMBER, TOO_PRECISE
+from velox_engine.feeds.line_window import AT, FAULT_VALUE, LINE, quoted
 from velox_engine.feeds.many_symbols import DECIMALS_RULE, DEFAULT_DECIMALS, ManySymbolsFeed
 from velox_engine.feeds.tardis_rows import (
     BAD_BOOLEAN,
@@ -27,7 +28,7 @@ from velox_engine.feeds.tardis_rows import (
     release,
     survey,
 )
-from velox_engine.feeds.text import AT, FAULT_VALUE, FAULTS, LEFT_OVER, LINE, quoted
+from velox_engine.feeds.text import FAULTS, LEFT_OVER
 from velox_engine.records import TRANSACTION, Transactions
 
 BOOK_HEADER: Final = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount"

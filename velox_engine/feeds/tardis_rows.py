@@ -18,6 +18,7 @@ from velox_engine.feeds.decimal_text import (
     read_whole,
 )
 from velox_engine.feeds.json_scan import read_uuid, same_bytes
+from velox_engine.feeds.line_window import AT, COUNT, GAPS, LAST_DUE, LINE, STOP, SURVEY_AT, TIME_BACK, Counts, Cursor
 from velox_engine.feeds.symbol_table import (
     INSTRUMENT,
     NEW_SYMBOL,
@@ -29,25 +30,7 @@ from velox_engine.feeds.symbol_table import (
     note_price,
     note_size,
 )
-from velox_engine.feeds.text import (
-    AT,
-    COUNT,
-    FULL,
-    GAPS,
-    LAST_DUE,
-    LEFT_OVER,
-    LINE,
-    MORE,
-    NEGATIVE,
-    STOP,
-    SURVEY_AT,
-    TIME_BACK,
-    Counts,
-    Cursor,
-    fault,
-    line_end,
-    put,
-)
+from velox_engine.feeds.text import FULL, LEFT_OVER, MORE, NEGATIVE, fault, line_end, put
 from velox_engine.jit import compiled, inner
 from velox_engine.records import Action, Flags, Side, Transactions
 
