@@ -8,15 +8,16 @@ import numpy as np
 
 from velox_engine.books.exact_levels import append, close_level, free_node, has_free_node, open_level, take_node, unlink
 from velox_engine.books.exact_memory import (
+    add_to,
     address_of,
+    aside,
     inlined,
-    load,
     load_byte,
     node_at,
     prefetch,
     record_at,
     slot_at,
-    store,
+    stand_aside,
     store_byte,
 )
 from velox_engine.books.exact_rare import (
@@ -25,7 +26,6 @@ from velox_engine.books.exact_rare import (
     instead,
     modify,
     note_fill,
-    notice,
     replace,
     set_level,
     take_from_seed,
@@ -39,8 +39,12 @@ _ADD, _CANCEL, _DELETE, _EXECUTE = int(Action.ADD), int(Action.CANCEL), int(Acti
 _REPLACE, _MODIFY, _FILL, _TRADE = int(Action.REPLACE), int(Action.MODIFY), int(Action.FILL), int(Action.TRADE)
 _LEVEL, _CLEAR, _STATUS = int(Action.LEVEL), int(Action.CLEAR), int(Action.STATUS)
 _LAST, _GAP, _SNAPSHOT = int(Flags.LAST), int(Flags.GAP), int(Flags.SNAPSHOT)
-_APPLIED, _PASSED, _DUPLICATE = int(Outcome.APPLIED), int(Outcome.PASSED), int(Outcome.DUPLICATE)
-_OVERFLOW, _INVALID, _NEGATIVE = int(Outcome.OVERFLOW), int(Outcome.INVALID), int(Outcome.NEGATIVE_REMAINDER)
+_APPLIED, _PASSED, _DUPLICATE = np.int64(Outcome.APPLIED), np.int64(Outcome.PASSED), np.int64(Outcome.DUPLICATE)
+_OVERFLOW, _INVALID, _NEGATIVE = (
+    np.int64(Outcome.OVERFLOW),
+    np.int64(Outcome.INVALID),
+    np.int64(Outcome.NEGATIVE_REMAINDER),
+)
 _CROSSED, _GAPS, _SEEDED = int(Outcome.CROSSED), int(Outcome.GAPS), int(Outcome.SEEDED)
 _SYMBOLS: Final = int(Need.SYMBOLS)
 _AHEAD: Final = 8
@@ -99,7 +103,7 @@ def _take(book: Any, record: Any) -> None:
         level.size -= size
         return
     if not whole and size > order.size:
-        notice(book, _NEGATIVE)
+        add_to(book.outcomes, _NEGATIVE_REMAINDER, 1)
     unlink(book, node)
     level.size -= order.size
     level.count -= 1
@@ -109,8 +113,10 @@ def _take(book: Any, record: Any) -> None:
         close_level(book, number)
 
 
-@inlined
+@aside
 def _other(book: Any, record: Any) -> bool:
+    """Apply a record that is neither added nor taken."""
+    stand_aside()
     action = record.action
     if action == _LEVEL:
         return set_level(book, record)
@@ -143,14 +149,14 @@ def apply_one(book: Any, record: Any) -> bool:
     symbol, flags = np.int64(record.symbol), record.flags
     if flags & (_GAP | _SNAPSHOT):
         if flags & _GAP:
-            notice(book, _GAPS)
+            add_to(book.outcomes, _GAPS, 1)
             store_byte(book.stale, symbol, 1)
         if flags & _SNAPSHOT:
-            notice(book, _SEEDED)
+            add_to(book.outcomes, _SEEDED, 1)
             store_byte(book.stale, symbol, 0)
     if flags & _LAST and load_byte(book.crossed, symbol):
         if load_byte(book.crossed, symbol) & CROSSED_NOW:
-            notice(book, _CROSSED)
+            add_to(book.outcomes, _CROSSED, 1)
             store_byte(book.crossed, symbol, CROSSED_NOW | CROSSED_THEN)
         else:
             store_byte(book.crossed, symbol, 0)
@@ -165,8 +171,9 @@ def apply_records(books: Any, records: Any, start: Any, count: Any) -> Any:
     last = start + count - 1
     done = 0
     while done < count:
-        ahead = record_at(first, min(start + done + _AHEAD, last))
-        prefetch(book.order_slots + home(np.int64(ahead.order_id), ahead.symbol, book.order_shift))
+        coming = start + done + _AHEAD
+        ahead = record_at(first, coming if coming < last else last)
+        prefetch(book.order_slots + home(np.int64(ahead.order_id), np.int64(ahead.symbol), book.order_shift))
         record = record_at(first, start + done)
         if np.int64(record.symbol) >= book.symbols:
             book.need = _SYMBOLS
@@ -175,7 +182,7 @@ def apply_records(books: Any, records: Any, start: Any, count: Any) -> Any:
         if not apply_one(book, record):
             break
         done += 1
-    store(book.outcomes, _APPLIED, load(book.outcomes, _APPLIED) + done)
+    add_to(book.outcomes, _APPLIED, done)
     return done
 
 
@@ -198,5 +205,5 @@ def exact_mark_stale(state: Any, symbol: Any) -> bool:
         book.needed = symbol
         return False
     store_byte(book.stale, symbol, 1)
-    notice(book, _GAPS)
+    add_to(book.outcomes, _GAPS, 1)
     return True

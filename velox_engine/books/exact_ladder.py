@@ -46,12 +46,6 @@ def rank_in(block: Any, bit: Any, ladder: Any, side: Any) -> Any:
 
 
 @inlined
-def _binary_logarithm(room: Any) -> Any:
-    """Of the power of two that is not below ``room``."""
-    return highest_bit(np.int64(max(1, room - 1))) + 1 if room > 1 else 0
-
-
-@inlined
 def _last_not_above(blocks: Any, length: Any, key: Any) -> Any:
     """The index of the last block whose key is not above this one, or -1."""
     at = length - 1
@@ -60,8 +54,8 @@ def _last_not_above(blocks: Any, length: Any, key: Any) -> Any:
     guess = at - (block_at(blocks, at).key - key)  # where it is if no block between is missing: the rule near the best
     if 0 <= guess <= at and block_at(blocks, guess).key == key:
         return guess
-    least = max(0, length - _LINEAR)
-    while at >= least and block_at(blocks, at).key > key:
+    least = length - _LINEAR
+    while at >= 0 and at >= least and block_at(blocks, at).key > key:
         at -= 1
     if at >= least or at < 0:
         return at
@@ -80,7 +74,7 @@ def _last_not_above(blocks: Any, length: Any, key: Any) -> Any:
 def _take_stretch(book: Any, length: Any) -> Any:
     """A stretch of blocks, of a power of two's length; -1 where there is none."""
     stand_aside()
-    power = _binary_logarithm(length)
+    power = highest_bit(length)
     start = load(book.free_blocks, power) - 1
     if start >= 0:
         store(book.free_blocks, power, block_at(book.blocks, start).key)
@@ -93,10 +87,12 @@ def _take_stretch(book: Any, length: Any) -> Any:
     return start
 
 
-@inlined
+@aside
 def _free_stretch(book: Any, ladder: Any) -> None:
+    """Give a side's stretch of blocks back, if it has one."""
+    stand_aside()
     if ladder.room:
-        power = _binary_logarithm(np.int64(ladder.room))
+        power = highest_bit(np.int64(ladder.room))
         block_at(book.blocks, ladder.start).key = load(book.free_blocks, power)
         store(book.free_blocks, power, ladder.start + 1)
 
@@ -106,7 +102,7 @@ def _make_room(book: Any, side: Any) -> bool:
     """Move a side's blocks into a stretch twice as long; False where there is none."""
     stand_aside()
     ladder = ladder_at(book.ladders, side)
-    room = max(LEAST_ROOM, 2 * np.int64(ladder.room))
+    room = 2 * np.int64(ladder.room) if ladder.room else LEAST_ROOM
     start = _take_stretch(book, room)
     if start < 0:
         return False
@@ -122,7 +118,8 @@ def _refine(book: Any, side: Any, price: Any) -> bool:
     """Make the step smaller so that it divides ``price`` too; False where the blocks need a longer stretch."""
     stand_aside()
     ladder = ladder_at(book.ladders, side)
-    step, rest = abs(price), (0 if ladder.step == NO_STEP else ladder.step)
+    step = -price if price < 0 else price
+    rest = 0 if ladder.step == NO_STEP else ladder.step
     while rest != 0:
         step, rest = rest, step % rest
     if step <= 0:  # of price 0, and of -2^63 whose absolute value is no int64
@@ -134,7 +131,9 @@ def _refine(book: Any, side: Any, price: Any) -> bool:
             mask &= mask - 1
             levels += 1
     if levels:
-        room = max(LEAST_ROOM, 1 << _binary_logarithm(levels + 1))
+        room = LEAST_ROOM
+        while room <= levels:
+            room *= 2
         start = _take_stretch(book, room)
         if start < 0:
             return False

@@ -118,6 +118,19 @@ def store(typing_context: Any, address: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def add_to(typing_context: Any, address: Any, index: Any, amount: Any) -> Any:
+    """Add to the int64 at an index of the array at ``address``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(64).as_pointer()
+        target = builder.inttoptr(_address(context, builder, signature, arguments, 8), word)
+        builder.store(builder.add(builder.load(target), arguments[2]), target)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, index, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def load_byte(typing_context: Any, address: Any, index: Any) -> Any:
     """The byte at an index of the array at ``address``."""
 

@@ -13,6 +13,7 @@ import numpy as np
 from velox_engine.books.exact_ladder import forget_prices, rank_in, turned
 from velox_engine.books.exact_levels import append, close_level, free_node, has_free_node, open_level, take_node, unlink
 from velox_engine.books.exact_memory import (
+    add_to,
     aside,
     block_at,
     highest_bit,
@@ -31,28 +32,18 @@ from velox_engine.records import INT64_MAX, Action, Flags
 
 _DELETE: Final = int(Action.DELETE)
 _SNAPSHOT: Final = int(Flags.SNAPSHOT)
-_APPLIED, _PASSED, _FROM_SEED = int(Outcome.APPLIED), int(Outcome.PASSED), int(Outcome.FROM_SEED)
-_UNKNOWN, _DUPLICATE, _OVERFLOW = int(Outcome.UNKNOWN), int(Outcome.DUPLICATE), int(Outcome.OVERFLOW)
-_INVALID, _UNKNOWN_FILL = int(Outcome.INVALID), int(Outcome.UNKNOWN_FILL)
-_NEGATIVE_REMAINDER, _DISPLACED = int(Outcome.NEGATIVE_REMAINDER), int(Outcome.DISPLACED)
-
-
-@inlined
-def notice(book: Any, outcome: Any) -> None:
-    """Count something that was noticed about a record."""
-    store(book.outcomes, outcome, load(book.outcomes, outcome) + 1)
+# int64 in so many words: of a plain int numba would compile `instead` once for each value
+_APPLIED, _PASSED, _FROM_SEED = np.int64(Outcome.APPLIED), np.int64(Outcome.PASSED), np.int64(Outcome.FROM_SEED)
+_UNKNOWN, _DUPLICATE, _OVERFLOW = np.int64(Outcome.UNKNOWN), np.int64(Outcome.DUPLICATE), np.int64(Outcome.OVERFLOW)
+_INVALID, _UNKNOWN_FILL = np.int64(Outcome.INVALID), np.int64(Outcome.UNKNOWN_FILL)
+_NEGATIVE_REMAINDER, _DISPLACED = np.int64(Outcome.NEGATIVE_REMAINDER), np.int64(Outcome.DISPLACED)
 
 
 @inlined
 def instead(book: Any, outcome: Any) -> None:
     """Count a record under ``outcome`` and not under `Outcome.APPLIED`, where `exact_apply` counts every record."""
-    store(book.outcomes, _APPLIED, load(book.outcomes, _APPLIED) - 1)
-    notice(book, outcome)
-
-
-@inlined
-def _side_of(record: Any) -> Any:
-    return 2 * np.int64(record.symbol) + record.side
+    add_to(book.outcomes, _APPLIED, -1)
+    add_to(book.outcomes, outcome, 1)
 
 
 @aside
@@ -67,7 +58,7 @@ def _level_if_any(book: Any, side: Any, price: Any) -> Any:
 def _order_if_any(book: Any, record: Any) -> Any:
     """The order that a record names, or 0."""
     stand_aside()
-    slot = find(book.order_slots, np.int64(record.order_id), record.symbol, book.order_shift)
+    slot = find(book.order_slots, np.int64(record.order_id), np.int64(record.symbol), book.order_shift)
     return np.int64(slot_at(book.order_slots, slot).node)
 
 
@@ -112,7 +103,7 @@ def take_from_seed(book: Any, record: Any) -> None:
     stand_aside()
     size = record.size
     if record.side <= 1 and size > 0:
-        number = _level_if_any(book, _side_of(record), record.price)
+        number = _level_if_any(book, 2 * np.int64(record.symbol) + record.side, record.price)
         level = node_at(book.nodes, number)
         if number != 0 and level.count & HAS_ANONYMOUS:
             node = np.int64(level.next)
@@ -123,7 +114,7 @@ def take_from_seed(book: Any, record: Any) -> None:
                 piece = node_at(book.nodes, node)
                 if size >= piece.size:
                     if size > piece.size:
-                        notice(book, _NEGATIVE_REMAINDER)
+                        add_to(book.outcomes, _NEGATIVE_REMAINDER, 1)
                     _leave(book, node)
                     return
                 piece.size -= size
@@ -144,7 +135,7 @@ def add_anonymous(book: Any, record: Any) -> bool:
     stand_aside()
     if not has_free_node(book):
         return False
-    number = _level_at(book, _side_of(record), record.price)
+    number = _level_at(book, 2 * np.int64(record.symbol) + record.side, record.price)
     if number == 0:
         return False
     level = node_at(book.nodes, number)
@@ -210,8 +201,8 @@ def _empty_queue(book: Any, number: Any, keep: Any) -> None:
         behind = np.int64(piece.next)
         if node != keep:
             if piece.key != 0:
-                _forget_order(book, piece.key, level.owner >> 1)
-                notice(book, _DISPLACED)
+                _forget_order(book, piece.key, np.int64(level.owner) >> 1)
+                add_to(book.outcomes, _DISPLACED, 1)
             free_node(book, node)
         node = behind
     level.prev = number
@@ -226,7 +217,7 @@ def set_level(book: Any, record: Any) -> bool:
     if record.side > 1 or size < 0:
         instead(book, _INVALID)
         return True
-    side = _side_of(record)
+    side = 2 * np.int64(record.symbol) + record.side
     told = np.int64(record.new_order_id)
     count = told if 0 <= told <= COUNT_MASK else 0
     if record.flags & _SNAPSHOT:
@@ -286,7 +277,7 @@ def _move(book: Any, node: Any, price: Any, size: Any) -> Any:
 def replace(book: Any, record: Any) -> bool:
     """A REPLACE: the order gets a new id, price and size and goes to the back; its side stays."""
     stand_aside()
-    slots, shift, symbol = book.order_slots, book.order_shift, record.symbol
+    slots, shift, symbol = book.order_slots, book.order_shift, np.int64(record.symbol)
     old_id, new_id = np.int64(record.order_id), np.int64(record.new_order_id)
     node = _order_if_any(book, record)
     if record.size <= 0 or new_id == 0:
@@ -326,7 +317,7 @@ def modify(book: Any, record: Any) -> bool:
         return True
     if size == 0:
         _leave(book, node)
-        _forget_order(book, np.int64(record.order_id), record.symbol)
+        _forget_order(book, np.int64(record.order_id), np.int64(record.symbol))
         return True
     order = node_at(book.nodes, node)
     level = node_at(book.nodes, order.owner)
@@ -348,14 +339,19 @@ def modify(book: Any, record: Any) -> bool:
 def note_fill(book: Any, record: Any) -> None:
     """A FILL: nothing changes yet; remember how much of the order is spoken for."""
     stand_aside()
+    if record.size < 0:
+        instead(book, _INVALID)
+        return
     instead(book, _PASSED)
     node = _order_if_any(book, record)
     if node == 0:
-        notice(book, _UNKNOWN_FILL)
+        add_to(book.outcomes, _UNKNOWN_FILL, 1)
         return
     order = node_at(book.nodes, node)
-    before = load(book.fills, quotient(node, NODE_STEP)) if order.count & HAS_FILLS else 0
-    store(book.fills, quotient(node, NODE_STEP), before + min(max(0, record.size), INT64_MAX - before))
+    filled = record.size
+    if order.count & HAS_FILLS:
+        filled += load(book.fills, quotient(node, NODE_STEP))
+    store(book.fills, quotient(node, NODE_STEP), filled if filled >= 0 else INT64_MAX)  # below 0: beyond int64
     order.count |= HAS_FILLS
 
 

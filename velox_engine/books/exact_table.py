@@ -34,14 +34,9 @@ def home(key: Any, tag: Any, shift: Any) -> Any:
 
 
 @inlined
-def _mask(shift: Any) -> Any:
-    return np.int64(_ALL >> np.uint64(shift)) & _WHOLE
-
-
-@inlined
 def find(slots: Any, key: Any, tag: Any, shift: Any) -> Any:
     """The place of (key, tag), or else the empty one where it belongs (its node is 0)."""
-    mask = _mask(shift)
+    mask = np.int64(_ALL >> np.uint64(shift)) & _WHOLE
     at = home(key, tag, shift)
     while True:
         slot = slot_at(slots, at)
@@ -62,15 +57,15 @@ def put(slots: Any, at: Any, key: Any, tag: Any, node: Any) -> None:
 @inlined
 def erase(slots: Any, hole: Any, shift: Any) -> None:
     """Empty a place, and close the hole that it would leave in a run."""
-    mask = _mask(shift)
+    mask = np.int64(_ALL >> np.uint64(shift)) & _WHOLE
     at = hole
     while True:
         at = (at + _BYTES) & mask
         slot = slot_at(slots, at)
         if slot.node == 0:
             break
-        first = home(slot.key, slot.tag, shift)
+        first = home(slot.key, np.int64(slot.tag), shift)
         if ((at - first) & mask) >= ((at - hole) & mask):  # it may stand as early as the hole
-            put(slots, hole, slot.key, slot.tag, slot.node)
+            put(slots, hole, slot.key, np.int64(slot.tag), np.int64(slot.node))
             hole = at
     slot_at(slots, hole).node = 0
