@@ -1,6 +1,7 @@
 """A bucketed book that is obviously right: dictionaries of buckets, and numbers that cannot overflow."""
 
 from velox_engine.records import INT64_MAX, Action, Flags, Side
+from velox_engine.snapshot import BookState
 
 UNITS, BUCKETS = 16, 1024
 
@@ -80,7 +81,7 @@ class PlainBucketed:
 
     def summary(self, symbol):
         """The eight words of the telemetry's block."""
-        words = [int(self.stale[symbol])]
+        words = [int(BookState.STALE if self.stale[symbol] else BookState.SYNCED)]
         for side in self.sides[symbol]:
             best = side.best if side.quantity else 0
             words += [best, side.quantity[best // UNITS % BUCKETS] if side.quantity else 0]

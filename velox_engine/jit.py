@@ -2,7 +2,7 @@
 
 numba's own cache notices a change in the file of a function, but not in another module that it calls: it would run
 old code with wrong results. So the cache lies in a directory named after a hash of *all* engine sources and of every
-version that matters. A cache that cannot be written is done without; one that cannot be read is emptied.
+version that matters. A cache that cannot be written is done without; a file that cannot be read is replaced.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import shutil
+import stat
 import sys
 import tempfile
 import threading
@@ -24,15 +25,17 @@ from typing import Any, Final, TypeVar, cast
 import numba
 import numpy as np
 import platformdirs
-from numba.core import caching, event
+from numba.core import event
 
+from velox_engine.function_cache import FunctionCache
 from velox_engine.lockfree.counter import has_invariant_counter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ENGINE: Final = Path(__file__).parent
 _KEEP_OLD: Final = 3  # cache directories of other versions that are left alone: two checkouts should not fight
-_dispatchers: list[Any] = []
+# numba reads these settings at start; each changes the code that it makes, and none of them is in its own key
+_SETTINGS: Final = ("OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE")
 # without numba's runtime nothing is allocated, and no reference is counted: a call that passes fifty arrays would else
 # do a hundred atomic additions, on words that the workers share
 _OPTIONS: Final = {"nogil": True, "error_model": "numpy", "_nrt": False}
@@ -45,30 +48,51 @@ int64 = cast("Callable[[Any], int]", np.int64)
 def source_key() -> str:
     """A hash of every engine source and of the versions that shape compiled code, 16 hex digits."""
     digest = hashlib.sha256()
+
+    def add(name: str, value: bytes) -> None:
+        digest.update(f"{name} {len(value)}\n".encode() + value)
+
     for path in sorted(_ENGINE.rglob("*.py")):
-        digest.update(str(path.relative_to(_ENGINE)).encode())
-        digest.update(path.read_bytes())
+        add(str(path.relative_to(_ENGINE)), path.read_bytes())
     for name in ("numba", "llvmlite", "numpy"):
-        digest.update(version(name).encode())
-    # numba reads these at start; each changes the code that it makes, and none of them is in its own key
-    for name in ("NUMBA_OPT", "NUMBA_BOUNDSCHECK", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE"):
-        digest.update(os.environ.get(name, "").encode())
-    digest.update(f"{sys.implementation.cache_tag} {platform.machine()} {sys.platform}".encode())
-    digest.update(f"counter {has_invariant_counter()}".encode())  # the clock that is compiled in depends on it
+        add(name, version(name).encode())
+    for name in _SETTINGS:
+        add(name, str(getattr(numba.config, name, "")).encode())
+    add("platform", f"{sys.implementation.cache_tag} {platform.machine()} {sys.platform}".encode())
+    add("counter", str(has_invariant_counter()).encode())  # the clock that is compiled in depends on it
     return digest.hexdigest()[:16]
 
 
-def _usable(directory: Path) -> bool:
-    """Whether the directory is ours alone and can be written; a cache is pickled code, so both matter."""
+def _usable(*directories: Path) -> bool:
+    """Whether the directories, each in the one before, are ours alone and the last can be written.
+
+    A cache is code: whoever can write it, or put another in its place, can make us run anything.
+    """
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if hasattr(os, "getuid") and directory.stat().st_uid != os.getuid():
-            return False
-        with tempfile.TemporaryFile(dir=directory) as probe:
+        for directory in directories:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            status = directory.lstat()
+            ours = status.st_uid == os.getuid() if hasattr(os, "getuid") else True
+            if not ours or not stat.S_ISDIR(status.st_mode) or status.st_mode & 0o022:
+                return False
+        with tempfile.TemporaryFile(dir=directories[-1]) as probe:
             probe.write(b"velox")
     except OSError:
         return False
     return True
+
+
+def _roots() -> Iterator[Path]:
+    """Yield where caches may lie, the best place first."""
+    asked = os.environ.get("VELOX_CACHE_DIR")
+    user = Path(asked).absolute() if asked else Path(platformdirs.user_cache_dir("velox-tui"))
+    if user.is_absolute():  # the home of a user who has none stays an unexpanded "~"
+        yield user / "compiled"
+    try:
+        temporary = Path(tempfile.gettempdir())
+    except OSError:
+        return
+    yield temporary / f"velox-tui-{getattr(os, 'getuid', int)()}"
 
 
 @cache
@@ -76,12 +100,9 @@ def cache_directory() -> Path | None:
     """Where compiled code is kept, or ``None`` where nothing can be written (then each start compiles)."""
     if os.environ.get("NUMBA_DISABLE_JIT") == "1":
         return None
-    asked = os.environ.get("VELOX_CACHE_DIR")
-    user = Path(asked) if asked else Path(platformdirs.user_cache_dir("velox-tui"))
-    roots = [user / "compiled", Path(tempfile.gettempdir()) / f"velox-tui-{getattr(os, 'getuid', int)()}"]
-    for root in roots:
+    for root in _roots():
         directory = root / source_key()
-        if _usable(directory):
+        if _usable(root, directory):
             _forget_old(root, directory)
             return directory
     return None
@@ -103,18 +124,20 @@ def compiled(function: F) -> F:
     It must allocate nothing, raise nothing and touch no Python object. Calls from Python go through numba's
     dispatcher; calls from other compiled functions are inlined or direct.
     """
+    dispatcher: Any = numba.njit(**_OPTIONS)(function)
     directory = cache_directory()
-    # numba reads its global setting when a function is decorated: give it ours for that moment only, so that a
-    # program which uses this package keeps its own numba cache where it wants it
-    before = numba.config.CACHE_DIR
     if directory is not None:
+        # numba reads its global setting when a cache is made: give it ours for that moment only, so that a program
+        # which uses this package keeps its own numba cache where it wants it
+        before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = str(directory)
-    try:
-        dispatcher = numba.njit(cache=directory is not None, **_OPTIONS)(function)
-    finally:
-        numba.config.CACHE_DIR = before
-    _dispatchers.append(dispatcher)
-    return dispatcher
+        try:
+            dispatcher._cache = FunctionCache(function)
+        except (OSError, RuntimeError):
+            pass  # the directory went away since it was found: this function is compiled at each start
+        finally:
+            numba.config.CACHE_DIR = before
+    return cast("F", dispatcher)
 
 
 def inner(function: F) -> F:
@@ -127,28 +150,11 @@ def inner(function: F) -> F:
 
 
 def compile_for(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
-    """Compile a `compiled` function for arguments of these types, or load it; say whether it was loaded.
-
-    A cache that turns out damaged, foreign or full is emptied, then done without; it is never an error.
-    """
+    """Compile a `compiled` function for arguments of these types, or load it; say whether it was loaded."""
     dispatcher: Any = function
     signature = tuple(numba.typeof(argument) for argument in arguments)
-    for attempt in range(3):
-        try:
-            dispatcher.compile(signature)
-            break
-        except Exception:
-            # what a damaged pickle raises cannot be listed: anything at all. Real compile errors come back below.
-            directory = cache_directory()
-            if directory is None or attempt == 2:
-                raise
-            if attempt == 0:
-                shutil.rmtree(directory, ignore_errors=True)
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            else:
-                for each in _dispatchers:
-                    each._cache = caching.NullCache()
-    return bool(dispatcher.stats.cache_hits)
+    dispatcher.compile(signature)
+    return signature in dispatcher.stats.cache_hits
 
 
 class Interrupted(BaseException):

@@ -40,11 +40,8 @@ _REPLACE, _MODIFY, _FILL, _TRADE = int(Action.REPLACE), int(Action.MODIFY), int(
 _LEVEL, _CLEAR, _STATUS = int(Action.LEVEL), int(Action.CLEAR), int(Action.STATUS)
 _LAST, _GAP, _SNAPSHOT = int(Flags.LAST), int(Flags.GAP), int(Flags.SNAPSHOT)
 _APPLIED, _PASSED, _DUPLICATE = np.int64(Outcome.APPLIED), np.int64(Outcome.PASSED), np.int64(Outcome.DUPLICATE)
-_OVERFLOW, _INVALID, _NEGATIVE = (
-    np.int64(Outcome.OVERFLOW),
-    np.int64(Outcome.INVALID),
-    np.int64(Outcome.NEGATIVE_REMAINDER),
-)
+_OVERFLOW, _INVALID = np.int64(Outcome.OVERFLOW), np.int64(Outcome.INVALID)
+_NEGATIVE_REMAINDER = np.int64(Outcome.NEGATIVE_REMAINDER)
 _CROSSED, _GAPS, _SEEDED = int(Outcome.CROSSED), int(Outcome.GAPS), int(Outcome.SEEDED)
 _SYMBOLS: Final = int(Need.SYMBOLS)
 _AHEAD: Final = 8
