@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 
 from velox_engine.errors import FeedError
 from velox_engine.feeds import dbn_kernel as kernel
+from velox_engine.feeds import dbn_state as states
 from velox_engine.feeds.base import DEFAULT_BATCH_SIZE, Seed, TimeBase
 from velox_engine.feeds.bits import Words
 from velox_engine.feeds.dbn_metadata import (
@@ -20,6 +21,7 @@ from velox_engine.feeds.dbn_metadata import (
     fixed_string,
     read_metadata,
 )
+from velox_engine.feeds.dbn_window import WINDOW_WORDS
 from velox_engine.feeds.kernel_feed import KernelFeed
 from velox_engine.records import Instrument
 
@@ -51,7 +53,7 @@ class DbnFeed(KernelFeed):
         "is a STATUS; adds, changes and trades without a price, adds and changes without a side, other actions and "
         "other record types make no record"
     )
-    rows_at_once = kernel.ROWS_AT_ONCE
+    rows_at_once = states.ROWS_AT_ONCE
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class DbnFeed(KernelFeed):
             raise
         self.windowed = SCHEMAS.get(self.metadata.schema) in ("mbp-1", "mbp-10")
         mapping_bytes = 80 if self.metadata.version == 1 else 176
-        self._state = kernel.new_state(ts_out=self.metadata.ts_out, mapping_bytes=mapping_bytes)
+        self._state = states.new_state(ts_out=self.metadata.ts_out, mapping_bytes=mapping_bytes)
         self._compile(kernel.decode, self._state)
         self._slots: dict[int, int] = {}
         self._names = dict(self.metadata.names)
@@ -133,20 +135,20 @@ class DbnFeed(KernelFeed):
         if reason == kernel.NO_LENGTH:
             raise self._fault("a record of length 0", "a length in words of 4 bytes, from 4 on")
         if reason == kernel.SHORT:
-            raise self._fault(f"a record of {length} bytes", f"at least {kernel.HEAD_BYTES}")
+            raise self._fault(f"a record of {length} bytes", f"at least {states.HEAD_BYTES}")
         if reason == kernel.WRONG_LENGTH:
             raise self._fault(f"a record of type {kind} with {length} bytes", f"{self._state.lengths[kind]}")
         if reason == kernel.BAD_SIDE:
-            ahead = 39 if kind == kernel.MBO else 29
+            ahead = 39 if kind == states.MBO else 29
             raise self._fault(f"side {chr(data[start + ahead])!r}", "A, B or N", ahead=ahead)
         if reason == kernel.BAD_TIME:
             raise self._fault("a time that is undefined or beyond 2^63 - 1 ns", "ns since 1970", ahead=8)
-        before = self._kind_name(int(self._state.counters[kernel.BOOKS]) - 1)
+        before = self._kind_name(int(self._state.counters[states.BOOKS]) - 1)
         raise self._fault(f"a record of {self._kind_name(kind)}", f"{before} as before, one book cannot follow both")
 
     @staticmethod
     def _kind_name(kind: int) -> str:
-        return {kernel.MBO: "mbo", kernel.MBP_1: "mbp-1", kernel.MBP_10: "mbp-10"}[kind]
+        return {states.MBO: "mbo", states.MBP_1: "mbp-1", states.MBP_10: "mbp-10"}[kind]
 
     def _learn(self) -> None:
         """Give the instrument of the record at the window's start a slot, or its slot the name of this time."""
@@ -158,16 +160,16 @@ class DbnFeed(KernelFeed):
         if slot is None:
             slot = self._slots[key] = len(self._slots)
             if len(self._slots) > len(self._state.owners):
-                self._state = kernel.larger(self._state, slot)
+                self._state = states.larger(self._state, slot)
             self._state.owners[slot] = key
-            kernel.enter(self._state.keys, self._state.slots, key, slot)
-        state, now = self._state, int(self._state.counters[kernel.PACING])
+            states.enter(self._state.keys, self._state.slots, key, slot)
+        state, now = self._state, int(self._state.counters[states.PACING])
         turns = self._names.get(number, [(_EARLIEST, str(number))])
         turn = max(at for at, (since, _) in enumerate(turns) if since <= now)
         state.since[slot] = turns[turn][0]
         state.until[slot] = turns[turn + 1][0] - 1 if turn + 1 < len(turns) else _LATEST
         state.symbols[slot] = self._index(number, turns[turn][1], publisher)
-        state.windows[slot * kernel.WINDOW_WORDS : (slot + 1) * kernel.WINDOW_WORDS] = 0
+        state.windows[slot * WINDOW_WORDS : (slot + 1) * WINDOW_WORDS] = 0
         state.bad[slot] = 0
 
     def _index(self, number: int, name: str, publisher: int | None = None) -> int:
@@ -211,7 +213,7 @@ class DbnFeed(KernelFeed):
             for key, slot in self._slots.items():
                 if (key - 1) & 0xFFFFFFFF == number:
                     self._state.since[slot], self._state.until[slot] = _LATEST, _EARLIEST
-        self._state.skipped[kernel.MAPPING] += 1
+        self._state.skipped[states.MAPPING] += 1
         window.start += length
 
     def _rest(self, count: int) -> FeedError | None:
@@ -223,16 +225,16 @@ class DbnFeed(KernelFeed):
     def _note(self) -> None:
         state, skipped = self._state, self.oddities.skipped
         counters = state.counters
-        self.oddities.time_back = int(counters[kernel.TIME_BACK])
-        self.oddities.gaps = int(counters[kernel.GAPS])
-        if counters[kernel.BOOKS]:
-            self.windowed = bool(counters[kernel.BOOKS] - 1 != kernel.MBO)
-        named = {"other symbols": kernel.OTHER_SYMBOLS, "no price": kernel.NO_PRICE, "no side": kernel.NO_SIDE}
+        self.oddities.time_back = int(counters[states.TIME_BACK])
+        self.oddities.gaps = int(counters[states.GAPS])
+        if counters[states.BOOKS]:
+            self.windowed = bool(counters[states.BOOKS] - 1 != states.MBO)
+        named = {"other symbols": states.OTHER_SYMBOLS, "no price": states.NO_PRICE, "no side": states.NO_SIDE}
         for name, counter in named.items():
             if counters[counter]:
                 skipped[name] = int(counters[counter])
         for kind in state.skipped.nonzero()[0].tolist():
-            name = kernel.OTHERS.get(kind, f"unknown type {kind}")
+            name = states.OTHERS.get(kind, f"unknown type {kind}")
             skipped[name] = int(state.skipped[kind])
         for code in state.letters.nonzero()[0].tolist():
             skipped[f"action {chr(code)!r}"] = int(state.letters[code])

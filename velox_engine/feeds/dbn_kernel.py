@@ -6,47 +6,32 @@ A record's head: length in words of 4 bytes (1 byte), record type (1), publisher
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
-
-import numpy as np
+from typing import Final
 
 from velox_engine.feeds.bits import RECORD_WORDS, Bytes, Words, inlined, little16, little32, little64, put, tail
+from velox_engine.feeds.dbn_state import (
+    BOOKS,
+    GAPS,
+    HEAD_BYTES,
+    LAST_SLOT,
+    LAST_TIME,
+    MAPPING,
+    MBO,
+    MBP_1,
+    NO_PRICE,
+    NO_SIDE,
+    OTHER_SYMBOLS,
+    PACING,
+    ROWS_AT_ONCE,
+    TIME_BACK,
+    TRADE,
+    DbnState,
+    place,
+)
+from velox_engine.feeds.dbn_window import UNDEFINED, WINDOW_WORDS, forget, show, show_top
 from velox_engine.feeds.kernel_feed import Stop
-from velox_engine.jit import compiled, inner
+from velox_engine.jit import compiled
 from velox_engine.records import Action, Flags, Side
-
-MBO: Final = 160
-TRADE: Final = 0
-MBP_1: Final = 1
-MBP_10: Final = 10
-MAPPING: Final = 22
-HEAD_BYTES: Final = 16
-LENGTHS: Final = {MBO: 56, TRADE: 48, MBP_1: 80, MBP_10: 368}
-OTHERS: Final = {
-    0x11: "ohlcv",
-    0x12: "status",
-    0x13: "definition",
-    0x14: "imbalance",
-    0x15: "error",
-    MAPPING: "symbol mapping",
-    0x17: "system",
-    0x18: "statistics",
-    0x20: "ohlcv-1s",
-    0x21: "ohlcv-1m",
-    0x22: "ohlcv-1h",
-    0x23: "ohlcv-1d",
-    0x24: "ohlcv-eod",
-    0xB1: "cmbp-1",
-    0xC0: "cbbo-1s",
-    0xC1: "cbbo-1m",
-    0xC2: "tcbbo",
-    0xC3: "bbo-1s",
-    0xC4: "bbo-1m",
-}
-"""Record types that concern no book."""
-
-ROWS_AT_ONCE: Final = 48
-"""More than one record can become: a TRADE, a CLEAR, and of 10 levels a side all old ones gone and all new ones set."""
 
 # why the decoder comes back, besides FULL and MORE
 NO_LENGTH: Final = int(Stop.OWN)
@@ -61,128 +46,15 @@ BAD_TIME: Final = NO_LENGTH + 6
 MIXED: Final = NO_LENGTH + 7
 """The record at the start would keep the books in another way than the ones before it."""
 
-# what `DbnState.counters` holds
-LAST_TIME: Final = 0
-TIME_BACK: Final = 1
-OTHER_SYMBOLS: Final = 2
-NO_PRICE: Final = 3
-NO_SIDE: Final = 4
-GAPS: Final = 5
-LAST_SLOT: Final = 6
-PACING: Final = 7
-"""The pacing time of the record that made it stop with `LEARN`."""
-BOOKS: Final = 8
-"""The record type that keeps the books, plus 1; 0 while there was none."""
-COUNTERS: Final = 9
-
-LEVEL_WORDS: Final = 4
-"""A level is kept as its record has it: bid price, ask price, both sizes, both counts (bid in the low half)."""
-WINDOW_WORDS: Final = 10 * LEVEL_WORDS
-
-_FIRST_SLOTS: Final = 16
-_FIRST_KEYS: Final = 4 * _FIRST_SLOTS  # and so always at least half of them empty
-
 _FULL, _MORE = int(Stop.FULL), int(Stop.MORE)
-_UNDEFINED: Final = 2**63 - 1
-_MASK32: Final = 2**32 - 1
 _NO_TIME: Final = -1  # 2^64 - 1 as int64
 _F_LAST, _F_TOP, _F_SNAPSHOT, _F_BAD = 128, 64, 32, 4
 _A, _B, _C, _F, _M, _N, _R, _T = (ord(letter) for letter in "ABCFMNRT")
-_SPREAD: Final = -7046029254386353131  # 2^64 / golden ratio, as int64
 
 _ADD, _CANCEL, _MODIFY, _FILL = int(Action.ADD), int(Action.CANCEL), int(Action.MODIFY), int(Action.FILL)
-_TRADE, _LEVEL, _CLEAR, _STATUS = int(Action.TRADE), int(Action.LEVEL), int(Action.CLEAR), int(Action.STATUS)
+_TRADE, _CLEAR, _STATUS = int(Action.TRADE), int(Action.CLEAR), int(Action.STATUS)
 _BID, _ASK, _NO_SIDE = int(Side.BID), int(Side.ASK), int(Side.NONE)
 _LAST, _SNAPSHOT, _GAP = int(Flags.LAST), int(Flags.SNAPSHOT), int(Flags.GAP)
-
-
-class DbnState(NamedTuple):
-    """What the decoder knows between two calls. All arrays are int64; n slots, one for each publisher's instrument.
-
-    ============ ============= ==============================================================================
-    field        shape         meaning
-    ============ ============= ==============================================================================
-    lengths      (256,)        by record type: its length in bytes, 0 for types that are skipped
-    keys         (2^k,)        open addressing: publisher × 2^32 + instrument id + 1, or 0
-    slots        (2^k,)        beside each key: its slot
-    owners       (n,)          the key of the slot
-    symbols      (n,)          the instrument's index, or -1 if it is not wanted
-    since, until (n,)          for which pacing times that is so, both included
-    bad          (n,)          1 while records say that the book may be bad
-    windows      (40 n,)       mbp: the levels that were shown last, an empty one has size 0 or no price
-    skipped      (256,)        by record type: records that concern no book
-    letters      (256,)        by action letter: records whose action is none of ours
-    counters     (9,)          by the names above
-    ============ ============= ==============================================================================
-    """
-
-    lengths: Words
-    keys: Words
-    slots: Words
-    owners: Words
-    symbols: Words
-    since: Words
-    until: Words
-    bad: Words
-    windows: Words
-    skipped: Words
-    letters: Words
-    counters: Words
-
-
-def _zeros(count: int) -> Words:
-    return np.zeros(count, np.int64)
-
-
-def new_state(*, ts_out: bool, mapping_bytes: int) -> DbnState:
-    """A state without instruments; with ``ts_out`` each record is 8 bytes longer."""
-    lengths = _zeros(256)
-    for kind, length in (LENGTHS | {MAPPING: mapping_bytes}).items():
-        lengths[kind] = length + 8 * ts_out
-    state = DbnState(
-        lengths=lengths,
-        keys=_zeros(_FIRST_KEYS),
-        slots=_zeros(_FIRST_KEYS),
-        owners=_zeros(_FIRST_SLOTS),
-        symbols=_zeros(_FIRST_SLOTS),
-        since=_zeros(_FIRST_SLOTS),
-        until=_zeros(_FIRST_SLOTS),
-        bad=_zeros(_FIRST_SLOTS),
-        windows=_zeros(_FIRST_SLOTS * WINDOW_WORDS),
-        skipped=_zeros(256),
-        letters=_zeros(256),
-        counters=_zeros(COUNTERS),
-    )
-    state.counters[LAST_TIME] = -(2**63)
-    return state
-
-
-def larger(state: DbnState, used: int) -> DbnState:
-    """The state with room for twice as many slots, ``used`` of which are taken."""
-    grown = {name: _twice(getattr(state, name)) for name in ("owners", "symbols", "since", "until", "bad", "windows")}
-    keys, slots = _zeros(2 * len(state.keys)), _zeros(2 * len(state.keys))
-    for slot in range(used):
-        enter(keys, slots, state.owners[slot], slot)
-    return state._replace(keys=keys, slots=slots, **grown)
-
-
-def _twice(array: Words) -> Words:
-    return np.concatenate([array, np.zeros_like(array)])
-
-
-@inlined
-def _place(key: int, size: int) -> int:
-    return (key * _SPREAD >> 20) & (size - 1)
-
-
-@compiled
-def enter(keys: Words, slots: Words, key: int, slot: int) -> None:
-    """Let a key that is not there yet stand for a slot."""
-    at = _place(key, len(keys))
-    while keys[at] != 0:
-        at = (at + 1) & (len(keys) - 1)
-    keys[at] = key
-    slots[at] = slot
 
 
 @compiled
@@ -238,7 +110,7 @@ def decode(data: Bytes, start: int, end: int, words: Words, row: int, state: Dbn
         key = (little16(data, start + 2) << 32 | little32(data, start + 4)) + 1
         slot = counters[LAST_SLOT]
         if owners[slot] != key:
-            at = _place(key, len(keys))
+            at = place(key, len(keys))
             while keys[at] != 0 and keys[at] != key:
                 at = (at + 1) & (len(keys) - 1)
             slot = slots[at]
@@ -260,16 +132,16 @@ def decode(data: Bytes, start: int, end: int, words: Words, row: int, state: Dbn
         price, size = little64(data, shared + 16), little32(data, shared + 24)
         order_id = little64(data, start + 16) if is_mbo else 0
         action = _action_of(letter) if is_mbo or letter in (_T, _R) else 0
-        priced = price != _UNDEFINED
+        priced = price != UNDEFINED
         first = row
         if action == _CLEAR:
-            _forget(windows, slot * WINDOW_WORDS)
+            forget(windows, slot * WINDOW_WORDS)
             put(words, row, 0, 0, 0, event, pacing, 0, tail(symbol, _CLEAR, _NO_SIDE, flags))
             row += 1
         elif action in (_ADD, _MODIFY) and side == _NO_SIDE:
             counters[NO_SIDE] += 1
         elif action == _ADD and raw & _F_TOP:
-            row = _show_top(
+            row = show_top(
                 words,
                 row,
                 windows,
@@ -295,9 +167,7 @@ def decode(data: Bytes, start: int, end: int, words: Words, row: int, state: Dbn
             state.letters[letter] += 1
         if not is_mbo and kind != TRADE:
             levels = 1 if kind == MBP_1 else 10
-            row = _show(
-                data, start + 48, levels, words, row, windows, slot * WINDOW_WORDS, symbol, event, pacing, flags
-            )
+            row = show(data, start + 48, levels, words, row, windows, slot * WINDOW_WORDS, symbol, event, pacing, flags)
         start += length
 
         if raw & _F_LAST:
@@ -338,143 +208,3 @@ def _action_of(letter: int) -> int:
     if letter == _T:
         return _TRADE
     return _CLEAR if letter == _R else 0
-
-
-@inner
-def _forget(windows: Words, first: int) -> None:
-    for at in range(first, first + WINDOW_WORDS):
-        windows[at] = 0
-
-
-@inner
-def _show_top(
-    words: Words,
-    row: int,
-    windows: Words,
-    mine: int,
-    symbol: int,
-    side: int,
-    price: int,
-    size: int,
-    event: int,
-    pacing: int,
-    flags: int,
-) -> int:
-    """An mbo record of a venue that shows only its best level: this level is now all of its side, or the side is empty
-    (no price). The window's first two levels are the sides here: price and size."""
-    best = mine + side * LEVEL_WORDS
-    shown = 0 if price == _UNDEFINED else size
-    if windows[best + 1] != 0 and (windows[best] != price or shown == 0):
-        put(words, row, 0, windows[best], 0, event, pacing, 0, tail(symbol, _LEVEL, side, flags))
-        row += 1
-        windows[best + 1] = 0
-    if windows[best + 1] != shown:
-        put(words, row, 0, price, shown, event, pacing, 0, tail(symbol, _LEVEL, side, flags))
-        row += 1
-        windows[best], windows[best + 1] = price, shown
-    return row
-
-
-@inlined
-def _half(both: int, side: int) -> int:
-    return both >> (32 * side) & _MASK32
-
-
-@inlined
-def _show(
-    data: Bytes,
-    levels_at: int,
-    levels: int,
-    words: Words,
-    row: int,
-    windows: Words,
-    mine: int,
-    symbol: int,
-    event: int,
-    pacing: int,
-    flags: int,
-) -> int:
-    """Make the book hold exactly the levels that the record shows: mostly the same prices with other sizes."""
-    for level in range(levels):
-        at, had = levels_at + 32 * level, mine + LEVEL_WORDS * level
-        if little64(data, at) != windows[had] or little64(data, at + 8) != windows[had + 1]:
-            return _scroll(data, levels_at, levels, words, row, windows, mine, symbol, event, pacing, flags)
-    for level in range(levels):
-        at, had = levels_at + 32 * level, mine + LEVEL_WORDS * level
-        sizes, counts = little64(data, at + 16), little64(data, at + 24)
-        if sizes != windows[had + 2] or counts != windows[had + 3]:
-            for side in range(2):
-                price, size, count = windows[had + side], _half(sizes, side), _half(counts, side)
-                before = _half(windows[had + 2], side)
-                changed = size != before or (size != 0 and count != _half(windows[had + 3], side))
-                if changed and price != _UNDEFINED:
-                    put(words, row, 0, price, size, event, pacing, count, tail(symbol, _LEVEL, side, flags))
-                    row += 1
-            windows[had + 2] = sizes
-            windows[had + 3] = counts
-    return row
-
-
-@inner
-def _scroll(
-    data: Bytes,
-    levels_at: int,
-    levels: int,
-    words: Words,
-    row: int,
-    windows: Words,
-    mine: int,
-    symbol: int,
-    event: int,
-    pacing: int,
-    flags: int,
-) -> int:
-    """The same where prices are new or gone: those that are gone leave first, of both sides, so that the book is never
-    crossed on the way; then those that are new or changed are set.
-
-    A level is looked for where it was, then one place on, as when a level comes or goes above it, then everywhere.
-    """
-    last = levels_at + 32 * (levels - 1)
-    for side in range(2):
-        for level in range(levels):
-            had = mine + LEVEL_WORDS * level
-            price = windows[had + side]
-            if price == _UNDEFINED or _half(windows[had + 2], side) == 0:
-                continue
-            at = levels_at + 32 * level
-            if little64(data, at + 8 * side) != price:
-                at = min(at + 32, last)
-            if little64(data, at + 8 * side) != price:
-                at = max(at - 64, levels_at)
-            if little64(data, at + 8 * side) != price or little32(data, at + 16 + 4 * side) == 0:
-                at = levels_at
-                while at <= last and (
-                    little64(data, at + 8 * side) != price or little32(data, at + 16 + 4 * side) == 0
-                ):
-                    at += 32
-            if at > last:
-                put(words, row, 0, price, 0, event, pacing, 0, tail(symbol, _LEVEL, side, flags))
-                row += 1
-    end = mine + LEVEL_WORDS * levels
-    for side in range(2):
-        for level in range(levels):
-            at = levels_at + 32 * level
-            price, size = little64(data, at + 8 * side), little32(data, at + 16 + 4 * side)
-            count = little32(data, at + 24 + 4 * side)
-            if price == _UNDEFINED or size == 0:
-                continue
-            had = mine + LEVEL_WORDS * level
-            if windows[had + side] != price:
-                had = min(had + LEVEL_WORDS, end - LEVEL_WORDS)
-            if windows[had + side] != price:
-                had = max(had - 2 * LEVEL_WORDS, mine)
-            if windows[had + side] != price or _half(windows[had + 2], side) == 0:
-                had = mine
-                while had < end and (windows[had + side] != price or _half(windows[had + 2], side) == 0):
-                    had += LEVEL_WORDS
-            if had == end or _half(windows[had + 2], side) != size or _half(windows[had + 3], side) != count:
-                put(words, row, 0, price, size, event, pacing, count, tail(symbol, _LEVEL, side, flags))
-                row += 1
-    for word in range(LEVEL_WORDS * levels):
-        windows[mine + word] = little64(data, levels_at + 8 * word)
-    return row
