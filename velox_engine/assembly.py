@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +15,6 @@ from velox_engine.errors import ConfigError
 from velox_engine.feeds.journal_writer import JournalWriter
 from velox_engine.feeds.random_stream import stream_key
 from velox_engine.feeds.synthetic import GAP_STREAM, make_synthetic
-from velox_engine.jit import compile_for
 from velox_engine.lockfree.clock import Clock
 from velox_engine.lockfree.ring import CAPACITY, make_ring
 from velox_engine.placement import Machine, Placement, plan, this_machine
@@ -31,7 +29,7 @@ from velox_engine.stages.orderbook import make_orderbook
 from velox_engine.stages.output import make_output
 from velox_engine.stages.sinking import make_outlet
 from velox_engine.stages.slots import make_slots, slots_needed
-from velox_engine.stages.worker import Stages, Worker, make_worker, run_worker
+from velox_engine.stages.worker import Stages, Worker, make_worker
 from velox_engine.telemetry import layout
 from velox_engine.telemetry.layout import Block
 from velox_engine.telemetry.region import Region, make_region, open_for_readers, text_words
@@ -44,9 +42,6 @@ _CURSORS: Final = (
     layout.CURSOR_OUTPUT,
 )
 _LARGEST_SEED: Final = 2**63 - 1
-
-Progress = Callable[[str, int, int], None]
-"""``progress(what, done, total)``: called as each step of the start is done."""
 
 
 @dataclass(slots=True)
@@ -86,8 +81,10 @@ def pick_seed(config: Config) -> int:
     return config.source.seed or secrets.randbelow(_LARGEST_SEED) + 1
 
 
-def assemble(config: Config, clock: Clock, machine: Machine | None = None) -> Assembly:
+def assemble(config: Config, clock: Clock, machine: Machine | None = None, *, attach: bool = True) -> Assembly:
     """Make everything for a run of this configuration; nothing runs yet.
+
+    ``attach``: telemetry lies in a file that other processes can find.
 
     Raises `ConfigError` where the machine cannot give what is asked for.
     """
@@ -96,7 +93,9 @@ def assemble(config: Config, clock: Clock, machine: Machine | None = None) -> As
     windowed = source.feed is not None and source.feed.windowed
     book = make_book(config, len(source.instruments), windowed=windowed)
     sink = _open_sink(config, clock, source)
-    region, problem = make_region(config.pipeline.name, len(placement.workers), source.telemetry_symbols)
+    region, problem = make_region(
+        config.pipeline.name if attach else None, len(placement.workers), source.telemetry_symbols
+    )
     try:
         return _assemble(config, clock, placement, source, sink, book, region, problem)
     except BaseException:
@@ -241,11 +240,6 @@ def write_instruments(region: Region, instruments: list[Instrument]) -> None:
             instrument.symbol, layout.INSTRUMENT_WORDS - layout.INSTRUMENT_NAME + 1
         )
     publish(region.words, region.at(Block.INSTRUMENTS), payload)
-
-
-def compile_stages(assembly: Assembly) -> bool:
-    """Compile the workers' loop for these stages, or load it from the cache; say whether it was loaded."""
-    return compile_for(run_worker, worker_arguments(assembly, 0))
 
 
 def worker_arguments(assembly: Assembly, index: int) -> tuple[Any, ...]:

@@ -2,68 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from types import TracebackType
 from typing import Any, Final, Self
 
-import numpy as np
-
-from velox_engine.assembly import Assembly, Progress, assemble, compile_stages
-from velox_engine.config import Config, checked, load_config
+from velox_engine.assembly import Assembly, assemble
+from velox_engine.compiling import Progress, compile_stages
+from velox_engine.config import Config, checked
 from velox_engine.errors import EngineError
-from velox_engine.feeds.staging import close_staging, stage_records
-from velox_engine.jit import Interrupted, compile_for, interruptible
+from velox_engine.jit import Interrupted
 from velox_engine.lockfree.clock import calibrate
 from velox_engine.report import Report, make_report
 from velox_engine.snapshot import Snapshot, State
-from velox_engine.stages.control import make_control
-from velox_engine.stages.handles import get_word, set_word
-from velox_engine.stages.hiccup import run_hiccup
-from velox_engine.stages.sinking import take_bundles
 from velox_engine.supervisor import Command, Supervisor
-from velox_engine.telemetry import layout
 from velox_engine.telemetry.layout import DEPTH_SLOTS
 from velox_engine.telemetry.reader import TelemetryReader
-from velox_engine.telemetry.writer import publish
 
 _POLL_S: Final = 0.05
-
-
-def _compile_helpers(assembly: Assembly, progress: Progress, total: int) -> None:
-    """Compile what the supervisor calls."""
-    control, words = make_control(), np.zeros(layout.HISTOGRAM_LENGTH + 16, np.int64)
-    image = np.zeros(layout.HISTOGRAM_LENGTH, np.int64)
-    progress("telemetry", 1, total)
-    compile_for(publish, (words, 0, image))
-    progress("control", 2, total)
-    compile_for(get_word, (words, 0))
-    compile_for(set_word, (words, 0, 0))
-    staging, outlet = assembly.source.staging, assembly.stages.output.outlet
-    compile_for(stage_records, (staging, staging.records, 0, 0))
-    compile_for(close_staging, (staging,))
-    compile_for(take_bundles, (outlet, outlet.records, outlet.sizes))
-    progress("hiccup meter", 3, total)
-    compile_for(run_hiccup, (control, image, words, 0, 1.0))
-    progress("stages", 4, total)
-    compile_stages(assembly)
-
-
-_STEPS: Final = 6
 
 
 def compile_engine(progress: Progress | None = None, config: Config | None = None) -> None:
     """Compile everything that a run of this configuration needs, into the cache; load it where it is there already.
 
-    ``progress(what, done, total)`` is called before each step and at the end. The default configuration is compiled
+    ``progress(what, done, total)`` is called as each step begins and at the end. The default configuration is compiled
     for if none is given.
     """
-    tell = progress or (lambda what, done, total: None)
-    tell("clock", 0, _STEPS)
-    assembly = assemble(config or load_config(environ={}), calibrate())
+    assembly = assemble(config or Config(), calibrate(), attach=False)
     try:
-        _compile_helpers(assembly, tell, _STEPS)
-        tell("done", _STEPS, _STEPS)
+        compile_stages(assembly, progress or (lambda what, done, total: None))
     finally:
         assembly.release()
 
@@ -112,19 +80,13 @@ class Engine:
         self._wait_for(lambda state: state is not State.STARTING, None)
 
     def _start(self, tell: Progress) -> None:
-        tell("clock", 0, _STEPS)
         assembly = assemble(self.config, calibrate())
         self._unstarted = assembly
-        try:
-            with interruptible(lambda: bool(self._cancelled)):
-                _compile_helpers(assembly, tell, _STEPS)
-        except Interrupted:
-            pass  # told below, as when it was cancelled after the last pass
+        with contextlib.suppress(Interrupted):  # told below, as when it was cancelled after the last pass
+            compile_stages(assembly, tell, lambda: bool(self._cancelled))
         if assembly.source.decoder is not None and not self._cancelled:
-            tell("source", _STEPS - 1, _STEPS)
             assembly.source.decoder.start()
             assembly.source.decoder.wait_until_begun()
-        tell("done", _STEPS, _STEPS)
         with self._lock:
             if self._cancelled:
                 raise EngineError(f"stopped while starting: {self._cancelled}", state=State.STOPPED.word)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from velox_engine.jit import inner, int64
+from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words, load_acquire, load_relaxed, store_release
 from velox_engine.lockfree.memory import aligned_words
 from velox_engine.lockfree.ring import (
@@ -133,7 +133,7 @@ def _idle(bundler: Bundler, control: Control, target: Ring, upstream: int, now: 
     return 0
 
 
-@inner
+@compiled
 def bundle_step(bundler: Bundler, control: Control, slots: Slots, source: Ring, target: Ring, now: int) -> int:
     """Do at most one batch; return how many transactions it took, or 1 for a flush alone."""
     words, stage = bundler.words, bundler.stage

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from velox_engine.feeds.random_stream import exponential
 from velox_engine.feeds.staging import VALID, Staging, refusal, staging_is_closed
 from velox_engine.feeds.synthetic import Synthetic, synthetic_fill
-from velox_engine.jit import inner, int64
+from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words, load_acquire, store_release
 from velox_engine.lockfree.clock import ticks
 from velox_engine.lockfree.memory import aligned_words
@@ -373,7 +373,7 @@ def _recorded_step(ingress: Ingress, control: Control, slots: Slots, ring: Ring,
     return taken
 
 
-@inner
+@compiled
 def ingress_step(ingress: Ingress, control: Control, slots: Slots, ring: Ring, now: int) -> int:
     """Do at most one batch; return how many transactions it published or dropped."""
     words = ingress.words
@@ -394,7 +394,7 @@ def ingress_step(ingress: Ingress, control: Control, slots: Slots, ring: Ring, n
     room = min(ring_room(ring, batch), batch)
     if room == 0:
         if words[_DROP]:
-            dropped = _generate(ingress, ingress.scratch, 0, batch, 0, now)
+            dropped = _generate(ingress, ingress.scratch, int64(0), batch, int64(0), now)
             if dropped > 0:
                 ingress.stage.image[INGRESS_DROPPED] += dropped
                 _note_loss(ingress, ingress.scratch.records[0].symbol)

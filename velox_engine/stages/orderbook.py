@@ -16,7 +16,7 @@ from velox_engine.books.exact_core import exact_apply
 from velox_engine.books.exact_read import exact_depth
 from velox_engine.books.exact_stage import exact_summary
 from velox_engine.books.exact_state import ExactState
-from velox_engine.jit import inner, int64
+from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words, load_acquire, load_relaxed, store_release
 from velox_engine.lockfree.memory import aligned_words
 from velox_engine.lockfree.ring import Ring, ring_consumed, ring_publish, ring_ready, ring_release, ring_room
@@ -207,7 +207,7 @@ def _note_trades(orderbook: OrderBook, slots: Slots, start: int, count: int) -> 
             trades[TRADES_COUNT] += 1
 
 
-@inner
+@compiled
 def orderbook_step(
     orderbook: OrderBook, book: Any, control: Control, slots: Slots, source: Ring, target: Ring, now: int
 ) -> int:

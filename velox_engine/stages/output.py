@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from velox_engine.jit import inner
+from velox_engine.jit import compiled, inner
 from velox_engine.lockfree.atomics import Words, load_acquire, load_relaxed, store_release
 from velox_engine.lockfree.memory import aligned_words
 from velox_engine.lockfree.ring import Ring, ring_consumed, ring_ready, ring_release
@@ -59,7 +59,7 @@ def _pass(output: Output, slots: Slots, first: int, count: int, now: int) -> Non
         count -= part
 
 
-@inner
+@compiled
 def output_step(output: Output, control: Control, slots: Slots, source: Ring, now: int) -> int:
     """Take bundles, about one batch of transactions; return how many transactions that were."""
     upstream = load_acquire(control.words, _IN)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
-from velox_engine.jit import compiled, inner
+from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words, load_acquire, load_relaxed, store_relaxed
 from velox_engine.lockfree.backoff import (
     SLEEPS,
@@ -126,7 +126,7 @@ def make_worker(
 
 
 @inner
-def _publish(worker: Worker, stages: Stages, book: Any, now: int, all_books: bool) -> None:
+def _publish(worker: Worker, stages: Stages, book: Any, now: int, all_books: int) -> None:
     words, image, mask = worker.words, worker.image, worker.words[_STAGES]
     words[_PUBLISHED] = now
     image[WORKER_HEARTBEAT_TICKS] = now
@@ -139,11 +139,11 @@ def _publish(worker: Worker, stages: Stages, book: Any, now: int, all_books: boo
         publish_stage(stages.bundler.stage, stages.bundle_ring, now)
     if mask & ORDERBOOK_BIT:
         every = words[_PUBLISH_EVERY]
-        summarize_books(stages.orderbook, book, 2**62 if all_books else _BOOKS_A_TURN)
-        if all_books or now - words[_DEPTH_PUBLISHED] >= _DEPTH_EVERY * every:
+        summarize_books(stages.orderbook, book, 2**62 if all_books != 0 else _BOOKS_A_TURN)
+        if all_books != 0 or now - words[_DEPTH_PUBLISHED] >= _DEPTH_EVERY * every:
             words[_DEPTH_PUBLISHED] = now
             publish_depth(stages.orderbook, book, stages.control, now)
-        if all_books or now - words[_BOOKS_PUBLISHED] >= _BOOKS_EVERY * every:
+        if all_books != 0 or now - words[_BOOKS_PUBLISHED] >= _BOOKS_EVERY * every:
             words[_BOOKS_PUBLISHED] = now
             publish_books(stages.orderbook)
         publish_stage(stages.orderbook.stage, stages.ingress_ring, now)
@@ -228,9 +228,9 @@ def run_worker(worker: Worker, stages: Stages, book: Any) -> int:
         image[WORKER_LOOPS] += 1
         words[_LAST] = now
         if now - words[_PUBLISHED] >= words[_PUBLISH_EVERY]:
-            _publish(worker, stages, book, now, False)
+            _publish(worker, stages, book, now, int64(0))
         if load_acquire(control.words, STOP) != 0:
-            _publish(worker, stages, book, now, True)
+            _publish(worker, stages, book, now, int64(1))
             return Reason.STOP
         done = _turn(stages, book, mask, now)
         if mask & ORDERBOOK_BIT and orderbook_must_grow(stages.orderbook):

@@ -165,8 +165,10 @@ def _map_file(name: str, size: int) -> tuple[mmap.mmap, Path]:
         os.close(opened)
 
 
-def make_region(name: str, workers: int, symbols: int) -> tuple[Region, str | None]:
-    """Make a region for an engine of this name; also say why it is anonymous, or ``None`` when it has a file.
+def make_region(name: str | None, workers: int, symbols: int) -> tuple[Region, str | None]:
+    """Make a region for an engine of this name; also say why it is anonymous, or ``None`` when that is as it should be.
+
+    Without a name it has no file.
 
     The magic number is written last, by `open_for_readers`.
     """
@@ -179,10 +181,13 @@ def make_region(name: str, workers: int, symbols: int) -> tuple[Region, str | No
         word = _to_line(word + GUARD_WORDS + length)
     problem: str | None = None
     path: Path | None = None
-    try:
-        memory, path = _map_file(name, word * 8)
-    except OSError as error:
-        problem = f"nobody can attach: no telemetry file could be made ({error})"
+    memory: mmap.mmap | None = None
+    if name is not None:
+        try:
+            memory, path = _map_file(name, word * 8)
+        except OSError as error:
+            problem = f"nobody can attach: no telemetry file could be made ({error})"
+    if memory is None:
         memory = mmap.mmap(-1, word * 8)
     words = np.frombuffer(memory, np.int64)
     words[:] = 0  # also maps every page
@@ -193,7 +198,7 @@ def make_region(name: str, workers: int, symbols: int) -> tuple[Region, str | No
     words[HEADER_CREATED_UNIX_NS] = time.time_ns()
     words[HEADER_DIRECTORY] = directory
     words[HEADER_BLOCKS] = len(blocks)
-    encoded = name.encode()[: HEADER_NAME_WORDS * 8]
+    encoded = (name or "").encode()[: HEADER_NAME_WORDS * 8]
     words[HEADER_NAME : HEADER_NAME + HEADER_NAME_WORDS].view(np.uint8)[: len(encoded)] = list(encoded)
     for row, (kind, index, length) in enumerate(blocks):
         entry = words[directory + row * ENTRY_LENGTH_WORDS :]
