@@ -6,6 +6,7 @@ from typing import Final
 
 COMMANDS: Final[dict[str, str]] = {
     "config": "the configuration in force, and where each value came from",
+    "feed": "what a recorded file holds",
     "warm": "compile into the cache and leave",
 }
 """Each command's name, which is its module's too, and what it does."""
