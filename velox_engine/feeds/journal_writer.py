@@ -193,7 +193,8 @@ class JournalWriter:
 
     def _take(self, records: Transactions, sizes: NDArray[np.int64]) -> None:
         mine = self._records[self.pending : self.pending + len(records)]
-        mine[:] = records
+        # as words: numpy would copy records field by field
+        mine.view(np.int64)[:] = np.ascontiguousarray(records).view(np.int64)
         if self._clock is not None:
             zero, ns_per_tick = self._clock
             # a run of a day is 2^48 ticks: a float counts them without loss, and the ns come out right to one
