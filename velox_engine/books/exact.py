@@ -9,10 +9,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from velox_engine.books.exact_core import apply_records, exact_mark_stale
+from velox_engine.books.exact_core import apply_records, mark_stale
 from velox_engine.books.exact_grow import grow
-from velox_engine.books.exact_read import exact_best, exact_depth, exact_orders, exact_status, exact_totals
-from velox_engine.books.exact_state import Need, Status, make_exact
+from velox_engine.books.exact_layout import Need, Status
+from velox_engine.books.exact_read import best_of, depth_of, orders_of, status_of, totals_of
+from velox_engine.books.exact_state import make_exact
 from velox_engine.errors import OrderBookError
 from velox_engine.records import TRANSACTION, Instrument, Transactions
 
@@ -81,7 +82,7 @@ class ExactBook:
     def mark_stale(self, symbol: str | int) -> None:
         """Say that records of this symbol were lost: its book is stale until its next snapshot."""
         index = self._index(symbol)
-        while not exact_mark_stale(self._state, index):
+        while not mark_stale(self._state.book, index):
             self._grow()
 
     @property
@@ -97,7 +98,7 @@ class ExactBook:
     def best(self, symbol: str | int) -> tuple[int, int, int, int]:
         """Return (bid price, bid size, ask price, ask size); size 0 (and price 0) is an empty side."""
         out = np.empty(4, np.int64)
-        exact_best(self._state, self._index(symbol), out)
+        best_of(self._state.book, self._index(symbol), out)
         bid_price, bid_size, ask_price, ask_size = out.tolist()
         return bid_price, bid_size, ask_price, ask_size
 
@@ -107,7 +108,7 @@ class ExactBook:
         totals = self._totals(index)
         result = np.empty(totals[3 * side + 2], ORDERS)
         parts = [np.empty(len(result), np.int64) for _ in range(3)]
-        exact_orders(self._state, index, side, *parts)
+        orders_of(self._state.book, index, side, *parts)
         for name, part in zip(("order_id", "price", "size"), parts, strict=True):
             result[name] = part.view(np.uint64) if name == "order_id" else part
         return result
@@ -119,12 +120,12 @@ class ExactBook:
 
     def state(self, symbol: str | int) -> str:
         """Return what the book is worth: ``"synced"``, ``"windowed"``, ``"crossed"`` or ``"stale"``."""
-        return Status(int(exact_status(self._state, self._index(symbol)))).name.lower()
+        return Status(int(status_of(self._state.book, self._index(symbol)))).name.lower()
 
     def _side_depth(self, index: int, side: int, levels: int) -> NDArray[np.void]:
         length = min(max(0, levels), self._totals(index)[3 * side])
         parts = [np.empty(length, np.int64) for _ in range(3)]
-        exact_depth(self._state, index, side, length, *parts)
+        depth_of(self._state.book, index, side, length, *parts)
         result = np.empty(length, DEPTH)
         for name, part in zip(("price", "size", "orders"), parts, strict=True):
             result[name] = part
@@ -132,7 +133,7 @@ class ExactBook:
 
     def _totals(self, index: int) -> list[int]:
         out = np.empty(6, np.int64)
-        exact_totals(self._state, index, out)
+        totals_of(self._state.book, index, out)
         return list(map(int, out))
 
     def _grow(self) -> None:

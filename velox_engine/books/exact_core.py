@@ -6,44 +6,34 @@ from typing import Any, Final
 
 import numpy as np
 
+from velox_engine.books.exact_entry import enter
+from velox_engine.books.exact_layout import CROSSED_NOW, CROSSED_THEN, Need, Outcome
 from velox_engine.books.exact_levels import append, close_level, free_node, has_free_node, open_level, take_node, unlink
 from velox_engine.books.exact_memory import (
     add_to,
     address_of,
-    aside,
+    book_at,
     inlined,
     load_byte,
     node_at,
     prefetch,
     record_at,
     slot_at,
-    stand_aside,
     store_byte,
 )
-from velox_engine.books.exact_rare import (
-    add_anonymous,
-    clear,
-    instead,
-    modify,
-    note_fill,
-    replace,
-    set_level,
-    take_from_seed,
-)
-from velox_engine.books.exact_state import CROSSED_NOW, CROSSED_THEN, Need, Outcome
+from velox_engine.books.exact_rare import apply_rare, instead
 from velox_engine.books.exact_table import erase, find, home, put
-from velox_engine.jit import compiled
-from velox_engine.records import Action, Flags
+from velox_engine.jit import compiled, inner
+from velox_engine.records import TRANSACTION, Action, Flags
 
 _ADD, _CANCEL, _DELETE, _EXECUTE = int(Action.ADD), int(Action.CANCEL), int(Action.DELETE), int(Action.EXECUTE)
-_REPLACE, _MODIFY, _FILL, _TRADE = int(Action.REPLACE), int(Action.MODIFY), int(Action.FILL), int(Action.TRADE)
-_LEVEL, _CLEAR, _STATUS = int(Action.LEVEL), int(Action.CLEAR), int(Action.STATUS)
 _LAST, _GAP, _SNAPSHOT = int(Flags.LAST), int(Flags.GAP), int(Flags.SNAPSHOT)
-_APPLIED, _PASSED, _DUPLICATE = np.int64(Outcome.APPLIED), np.int64(Outcome.PASSED), np.int64(Outcome.DUPLICATE)
+_APPLIED, _DUPLICATE = np.int64(Outcome.APPLIED), np.int64(Outcome.DUPLICATE)
 _OVERFLOW, _INVALID = np.int64(Outcome.OVERFLOW), np.int64(Outcome.INVALID)
 _NEGATIVE_REMAINDER = np.int64(Outcome.NEGATIVE_REMAINDER)
 _CROSSED, _GAPS, _SEEDED = int(Outcome.CROSSED), int(Outcome.GAPS), int(Outcome.SEEDED)
 _SYMBOLS: Final = int(Need.SYMBOLS)
+_RECORD: Final = TRANSACTION.itemsize
 _AHEAD: Final = 8
 """How many records ahead the order's slot is asked for: long enough for memory to answer, short enough to be kept."""
 
@@ -56,7 +46,7 @@ def _add(book: Any, record: Any) -> bool:
         return True
     order_id = np.int64(record.order_id)
     if order_id == 0:
-        return add_anonymous(book, record)
+        return apply_rare(book, record)
     order_slot = find(book.order_slots, order_id, symbol, book.order_shift)
     if slot_at(book.order_slots, order_slot).node != 0:
         instead(book, _DUPLICATE)
@@ -89,7 +79,7 @@ def _take(book: Any, record: Any) -> None:
     slot = find(book.order_slots, np.int64(record.order_id), np.int64(record.symbol), book.order_shift)
     node = np.int64(slot_at(book.order_slots, slot).node)
     if node == 0:
-        take_from_seed(book, record)
+        apply_rare(book, record)
         return
     order = node_at(book.nodes, node)
     number = np.int64(order.owner)
@@ -110,28 +100,6 @@ def _take(book: Any, record: Any) -> None:
         close_level(book, number)
 
 
-@aside
-def _other(book: Any, record: Any) -> bool:
-    """Apply a record that is neither added nor taken."""
-    stand_aside()
-    action = record.action
-    if action == _LEVEL:
-        return set_level(book, record)
-    if action == _MODIFY:
-        return modify(book, record)
-    if action == _REPLACE:
-        return replace(book, record)
-    if action == _FILL:
-        note_fill(book, record)
-    elif action in (_TRADE, _STATUS):
-        instead(book, _PASSED)
-    elif action == _CLEAR:
-        clear(book, np.int64(record.symbol))
-    else:
-        instead(book, _INVALID)
-    return True
-
-
 @inlined
 def apply_one(book: Any, record: Any) -> bool:
     """Apply one record whose symbol the book has; False where room is needed, and then nothing was changed."""
@@ -141,7 +109,7 @@ def apply_one(book: Any, record: Any) -> bool:
             return False
     elif _CANCEL <= action <= _EXECUTE:  # and DELETE between them
         _take(book, record)
-    elif not _other(book, record):
+    elif not apply_rare(book, record):
         return False
     symbol, flags = np.int64(record.symbol), record.flags
     if flags & (_GAP | _SNAPSHOT):
@@ -161,17 +129,15 @@ def apply_one(book: Any, record: Any) -> bool:
 
 
 @compiled
-def apply_records(books: Any, records: Any, start: Any, count: Any) -> Any:
-    """`exact_apply` for callers that have the state's ``book`` array at hand: a cheaper call from Python."""
-    book = books[0]
-    first = address_of(records)
-    last = start + count - 1
+def apply_batch(book_address: int, first: int, count: int, _3: int) -> int:
+    """Apply ``count`` records from the address ``first`` on; `exact_apply` says the rest."""
+    book = book_at(book_address, 0)
     done = 0
     while done < count:
-        coming = start + done + _AHEAD
-        ahead = record_at(first, coming if coming < last else last)
+        coming = done + _AHEAD
+        ahead = record_at(first, coming if coming < count else count - 1)
         prefetch(book.order_slots + home(np.int64(ahead.order_id), np.int64(ahead.symbol), book.order_shift))
-        record = record_at(first, start + done)
+        record = record_at(first, done)
         if np.int64(record.symbol) >= book.symbols:
             book.need = _SYMBOLS
             book.needed = np.int64(record.symbol)
@@ -184,19 +150,33 @@ def apply_records(books: Any, records: Any, start: Any, count: Any) -> Any:
 
 
 @compiled
+def apply_records(books: Any, records: Any, start: Any, count: Any) -> Any:
+    """`exact_apply` for callers that have the state's ``book`` array at hand: a cheaper call from Python."""
+    book = books[0]
+    return enter(book.apply, book, address_of(records) + _RECORD * start, count, 0)
+
+
+@inner
 def exact_apply(state: Any, records: Any, start: Any, count: Any) -> Any:
     """Apply ``records[start : start + count]`` (1-D, `TRANSACTION`) and return how many were applied.
 
     Fewer than ``count`` means that room is needed: the next record has changed nothing; let `grow` make a larger
     state, and go on from that record.
     """
-    return apply_records(state.book, records, start, count)
+    book = state.book[0]
+    return enter(book.apply, book, address_of(records) + _RECORD * start, count, 0)
+
+
+@inner
+def exact_mark_stale(state: Any, symbol: Any) -> bool:
+    """Say that a record of this symbol was lost, as a GAP flag would; False where `grow` must make room for it."""
+    return mark_stale(state.book, symbol)
 
 
 @compiled
-def exact_mark_stale(state: Any, symbol: Any) -> bool:
-    """Say that a record of this symbol was lost, as a GAP flag would; False where `grow` must make room for it."""
-    book = state.book[0]
+def mark_stale(books: Any, symbol: Any) -> bool:
+    """`exact_mark_stale` for callers that have the state's ``book`` array at hand."""
+    book = books[0]
     if symbol >= book.symbols:
         book.need = _SYMBOLS
         book.needed = symbol

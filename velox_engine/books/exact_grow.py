@@ -7,20 +7,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from velox_engine.books.exact_memory import slot_at
-from velox_engine.books.exact_state import (
+from velox_engine.books.exact_layout import (
     NO_RANK,
     NO_STEP,
     NODE_STEP,
     SLOT,
     ExactState,
     Need,
-    chain_free,
-    hash_shift,
-    order_table_length,
-    touched,
-    with_addresses,
 )
+from velox_engine.books.exact_memory import slot_at
+from velox_engine.books.exact_state import chain_free, hash_shift, order_table_length, touched, with_addresses
 from velox_engine.books.exact_table import find, put
 from velox_engine.jit import compiled
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from velox_engine.books.exact_layout import BLOCK, CROSSED_NOW, LEAST_ROOM, NO_RANK, NO_STEP, Need
 from velox_engine.books.exact_memory import (
     aside,
     block_at,
@@ -25,7 +26,6 @@ from velox_engine.books.exact_memory import (
     store,
     store_byte,
 )
-from velox_engine.books.exact_state import BLOCK, CROSSED_NOW, LEAST_ROOM, NO_RANK, NO_STEP, Need
 
 _BYTES: Final = BLOCK.itemsize
 _BLOCKS: Final = int(Need.BLOCKS)

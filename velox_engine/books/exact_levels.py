@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from velox_engine.books.exact_entry import enter
 from velox_engine.books.exact_ladder import enter_price, leave_price
-from velox_engine.books.exact_memory import aside, inlined, node_at, stand_aside
-from velox_engine.books.exact_state import Need
+from velox_engine.books.exact_layout import Need
+from velox_engine.books.exact_memory import book_at, inlined, node_at
 from velox_engine.books.exact_table import erase, find, put
+from velox_engine.jit import compiled
 
 _NODES, _LEVEL_SLOTS = int(Need.NODES), int(Need.LEVEL_SLOTS)
 
@@ -67,13 +69,25 @@ def unlink(book: Any, node: Any) -> None:
     node_at(book.nodes, behind).prev = before
 
 
-@aside
+@inlined
 def open_level(book: Any, side: Any, price: Any, slot: Any) -> Any:
     """Make a level at a price that has none; ``slot`` is where `find` says it belongs. 0 where room is needed.
 
     A node for the order that comes to it is sure to be left.
     """
-    stand_aside()
+    return enter(book.open_level, book, side, price, slot)
+
+
+@inlined
+def close_level(book: Any, number: Any) -> None:
+    """Take an empty level away."""
+    enter(book.close_level, book, number, 0, 0)
+
+
+@compiled
+def open_level_entry(book_address: int, side: int, price: int, slot: int) -> int:
+    """`open_level`."""
+    book = book_at(book_address, 0)
     if book.levels == book.most_levels:
         book.need = _LEVEL_SLOTS
         return 0
@@ -95,13 +109,14 @@ def open_level(book: Any, side: Any, price: Any, slot: Any) -> Any:
     return number
 
 
-@aside
-def close_level(book: Any, number: Any) -> None:
-    """Take an empty level away."""
-    stand_aside()
+@compiled
+def close_level_entry(book_address: int, number: int, _2: int, _3: int) -> int:
+    """`close_level`."""
+    book = book_at(book_address, 0)
     level = node_at(book.nodes, number)
     side = np.int64(level.owner)
     leave_price(book, side, level.key)
     erase(book.level_slots, find(book.level_slots, level.key, side, book.level_shift), book.level_shift)
     free_node(book, number)
     book.levels -= 1
+    return 0

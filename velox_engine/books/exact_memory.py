@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from velox_engine.books.exact_state import BLOCK, LADDER, NODE, NODE_STEP, SLOT
+from velox_engine.books.exact_layout import BLOCK, BOOK, LADDER, NODE, NODE_STEP, SLOT
 from velox_engine.records import TRANSACTION
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -80,6 +80,18 @@ block_at: Final = _reader_of(BLOCK, BLOCK.itemsize)
 """By index."""
 record_at: Final = _reader_of(TRANSACTION, TRANSACTION.itemsize)
 """By index."""
+book_at: Final = _reader_of(BOOK, BOOK.itemsize)
+"""By index, of which there is one."""
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def address_of_record(typing_context: Any, record: Any) -> Any:
+    """Where a record lies."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ptrtoint(arguments[0], ir.IntType(64))
+
+    return types.int64(record), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

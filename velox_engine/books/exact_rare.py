@@ -10,27 +10,34 @@ from typing import Any, Final
 
 import numpy as np
 
+from velox_engine.books.exact_entry import enter
 from velox_engine.books.exact_ladder import forget_prices, rank_in, turned
+from velox_engine.books.exact_layout import COUNT_MASK, HAS_ANONYMOUS, HAS_FILLS, IS_SEED, NODE_STEP, Outcome
 from velox_engine.books.exact_levels import append, close_level, free_node, has_free_node, open_level, take_node, unlink
 from velox_engine.books.exact_memory import (
     add_to,
+    address_of_record,
     aside,
     block_at,
+    book_at,
     highest_bit,
     inlined,
     ladder_at,
     load,
     node_at,
     quotient,
+    record_at,
     slot_at,
     stand_aside,
     store,
 )
-from velox_engine.books.exact_state import COUNT_MASK, HAS_ANONYMOUS, HAS_FILLS, IS_SEED, NODE_STEP, Outcome
 from velox_engine.books.exact_table import erase, find, put
+from velox_engine.jit import compiled
 from velox_engine.records import INT64_MAX, Action, Flags
 
-_DELETE: Final = int(Action.DELETE)
+_ADD, _DELETE, _EXECUTE = int(Action.ADD), int(Action.DELETE), int(Action.EXECUTE)
+_REPLACE, _MODIFY, _FILL, _TRADE = int(Action.REPLACE), int(Action.MODIFY), int(Action.FILL), int(Action.TRADE)
+_LEVEL, _CLEAR, _STATUS = int(Action.LEVEL), int(Action.CLEAR), int(Action.STATUS)
 _SNAPSHOT: Final = int(Flags.SNAPSHOT)
 # int64 in so many words: of a plain int numba would compile `instead` once for each value
 _APPLIED, _PASSED, _FROM_SEED = np.int64(Outcome.APPLIED), np.int64(Outcome.PASSED), np.int64(Outcome.FROM_SEED)
@@ -382,3 +389,37 @@ def clear(book: Any, symbol: Any) -> None:
                 free_node(book, number)
                 book.levels -= 1
         forget_prices(book, side)
+
+
+@inlined
+def apply_rare(book: Any, record: Any) -> bool:
+    """Apply a record that is not an order added under its id, nor taken by a known one; False where room is needed."""
+    return enter(book.apply_rare, book, address_of_record(record), 0, 0) != 0
+
+
+@compiled
+def apply_rare_entry(book_address: int, record_address: int, _2: int, _3: int) -> int:
+    """`apply_rare`."""
+    book = book_at(book_address, 0)
+    record = record_at(record_address, 0)
+    action = record.action
+    handled = True
+    if action == _LEVEL:
+        handled = set_level(book, record)
+    elif action == _MODIFY:
+        handled = modify(book, record)
+    elif action == _REPLACE:
+        handled = replace(book, record)
+    elif action == _ADD:
+        handled = add_anonymous(book, record)
+    elif _ADD < action <= _EXECUTE:
+        take_from_seed(book, record)
+    elif action == _FILL:
+        note_fill(book, record)
+    elif action in (_TRADE, _STATUS):
+        instead(book, _PASSED)
+    elif action == _CLEAR:
+        clear(book, np.int64(record.symbol))
+    else:
+        instead(book, _INVALID)
+    return 1 if handled else 0

@@ -1,6 +1,7 @@
 """What the exact book can be asked: best prices, depth, orders in their queue, and what the book is worth.
 
-A symbol that the state has no room for yet has an empty book.
+Functions named ``…_of`` take the state's ``book`` array, which makes for a cheap call from Python; the ``exact_…`` ones
+take the state, for compiled callers. A symbol that the state has no room for yet has an empty book.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from velox_engine.books.exact_ladder import rank_in, turned
+from velox_engine.books.exact_layout import COUNT_MASK, CROSSED_THEN, Status
 from velox_engine.books.exact_memory import block_at, highest_bit, inlined, ladder_at, load_byte, node_at, slot_at
-from velox_engine.books.exact_state import COUNT_MASK, CROSSED_THEN, Status
 from velox_engine.books.exact_table import find
-from velox_engine.jit import compiled
+from velox_engine.jit import compiled, inner
 
 _SYNCED, _WINDOWED = int(Status.SYNCED), int(Status.WINDOWED)
 _CROSSED, _STALE = int(Status.CROSSED), int(Status.STALE)
@@ -26,13 +27,13 @@ def _level_at_rank(book: Any, side: Any, rank: Any) -> Any:
 
 
 @compiled
-def exact_depth(state: Any, symbol: Any, side: Any, levels: Any, out_price: Any, out_size: Any, out_orders: Any) -> Any:
+def depth_of(books: Any, symbol: Any, side: Any, levels: Any, out_price: Any, out_size: Any, out_orders: Any) -> Any:
     """Write the best ``levels`` levels of one side into three int64 arrays, best first; return how many there were.
 
     ``out_orders`` counts the orders of a level as far as they are known: an aggregated or seeded size whose count the
     feed does not tell adds 0.
     """
-    book = state.book[0]
+    book = books[0]
     if symbol >= book.symbols:
         return 0
     ladder = ladder_at(book.ladders, 2 * symbol + side)
@@ -54,9 +55,9 @@ def exact_depth(state: Any, symbol: Any, side: Any, levels: Any, out_price: Any,
 
 
 @compiled
-def exact_best(state: Any, symbol: Any, out: Any) -> None:
+def best_of(books: Any, symbol: Any, out: Any) -> None:
     """Write best bid price, its size, best ask price, its size into ``out`` (int64, shape (4,)); size 0: no level."""
-    book = state.book[0]
+    book = books[0]
     out[:] = 0
     if symbol >= book.symbols:
         return
@@ -69,9 +70,9 @@ def exact_best(state: Any, symbol: Any, out: Any) -> None:
 
 
 @compiled
-def exact_totals(state: Any, symbol: Any, out: Any) -> None:
+def totals_of(books: Any, symbol: Any, out: Any) -> None:
     """Write levels, known orders and queue pieces of the bid side, then of the ask side (int64, shape (6,))."""
-    book = state.book[0]
+    book = books[0]
     out[:] = 0
     if symbol >= book.symbols:
         return
@@ -94,12 +95,12 @@ def exact_totals(state: Any, symbol: Any, out: Any) -> None:
 
 
 @compiled
-def exact_orders(state: Any, symbol: Any, side: Any, out_id: Any, out_price: Any, out_size: Any) -> Any:
+def orders_of(books: Any, symbol: Any, side: Any, out_id: Any, out_price: Any, out_size: Any) -> Any:
     """Write every piece of one side in price-time order into int64 arrays (ids as their bits); return how many.
 
     It stops when the arrays are full: `exact_totals` tells how many there are.
     """
-    book = state.book[0]
+    book = books[0]
     if symbol >= book.symbols:
         return 0
     ladder = ladder_at(book.ladders, 2 * symbol + side)
@@ -124,12 +125,30 @@ def exact_orders(state: Any, symbol: Any, side: Any, out_id: Any, out_price: Any
 
 
 @compiled
-def exact_status(state: Any, symbol: Any) -> Any:
+def status_of(books: Any, symbol: Any) -> Any:
     """What a symbol's book is worth: a `Status`."""
-    book = state.book[0]
+    book = books[0]
     if symbol < book.symbols:
         if load_byte(book.stale, symbol):
             return _STALE
         if load_byte(book.crossed, symbol) & CROSSED_THEN:
             return _CROSSED
     return _WINDOWED if book.windowed else _SYNCED
+
+
+@inner
+def exact_depth(state: Any, symbol: Any, side: Any, levels: Any, out_price: Any, out_size: Any, out_orders: Any) -> Any:
+    """`depth_of` for compiled callers."""
+    return depth_of(state.book, symbol, side, levels, out_price, out_size, out_orders)
+
+
+@inner
+def exact_best(state: Any, symbol: Any, out: Any) -> None:
+    """`best_of` for compiled callers."""
+    best_of(state.book, symbol, out)
+
+
+@inner
+def exact_status(state: Any, symbol: Any) -> Any:
+    """`status_of` for compiled callers."""
+    return status_of(state.book, symbol)

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from velox_engine.books.exact_layout import SLOT
 from velox_engine.books.exact_memory import inlined, slot_at
-from velox_engine.books.exact_state import SLOT
 
 _BYTES: Final = SLOT.itemsize
 _WHOLE: Final = -_BYTES
