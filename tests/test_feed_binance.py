@@ -84,8 +84,8 @@ def test_lines_become_the_records_that_their_rule_says(tmp_path: Path, batch_siz
     assert feed.oddities.gaps == feed.oddities.time_back == 0
     assert feed.oddities.skipped == {
         "bookTicker": 1,
-        "depthUpdate, empty": 1,
-        "depthUpdate, before the snapshot": 1,
+        "depthUpdate (empty)": 1,
+        "depthUpdate (before the snapshot)": 1,
     }
     assert feed.synced
 
@@ -168,7 +168,7 @@ def test_a_gap_leaves_the_book_stale_until_the_next_snapshot_mends_it(tmp_path: 
     assert (feed.oddities.gaps, feed.synced) == (1, True)
     # what the stale book was given again is due with the snapshot
     assert (np.diff(records["due_ticks"]) >= 0).all()
-    assert feed.oddities.skipped == {"depthUpdate, before the snapshot": 1, "snapshot, not needed": 1}
+    assert feed.oddities.skipped == {"depthUpdate (before the snapshot)": 1, "snapshot (not needed)": 1}
     book = ExactBook(feed.instruments)
     book.apply(records)
     assert book.depth(0, 9)[0].tolist() == [(price, 1, 0) for price in (24, 22, 20, 18)] + [(1, 7, 0)]
@@ -264,7 +264,7 @@ def test_one_symbol_is_read_and_another_one_is_refused_unless_one_is_asked_for(t
     assert feed.oddities.skipped == {"other symbols": 2}
     records, fault, feed = read(path, symbols=["SOLUSDT"])
     assert (len(records), fault, feed.instruments, feed.unseen) == (0, None, [], ["SOLUSDT"])
-    assert feed.oddities.skipped == {"other symbols": 4, "snapshot, not needed": 1}
+    assert feed.oddities.skipped == {"other symbols": 4, "snapshot (not needed)": 1}
 
 
 @pytest.mark.parametrize(
@@ -465,7 +465,7 @@ def test_recorded_book_shows_the_recorded_ticker_after_every_applied_diff(
     assert feed.instruments == [instrument]
     records, fault = drained(feed)
     assert (fault, feed.oddities.gaps, feed.oddities.time_back) == (None, 0, 0)
-    assert feed.oddities.skipped["depthUpdate, before the snapshot"] == dropped
+    assert feed.oddities.skipped["depthUpdate (before the snapshot)"] == dropped
     assert (records["action"] == TRADE).sum() == trades
     updates: list[int] = []
     tickers: list[tuple[int, tuple[int, int, int, int]]] = []

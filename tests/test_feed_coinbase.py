@@ -82,8 +82,8 @@ def test_each_type_becomes_the_record_that_its_rule_says(tmp_path: Path, batch_s
     assert records["event_ns"].tolist() == records["due_ticks"].tolist() == expected_times
     assert dict(feed.oddities.skipped) == {
         "received": 1,
-        "done, not on the book": 2,
-        "change, not on the book": 1,
+        "done (not on the book)": 2,
+        "change (not on the book)": 1,
         "heartbeat": 1,
         "activate": 1,
         "unknown 'something new'": 1,
@@ -426,7 +426,7 @@ def test_many_live_orders_make_the_table_grow(tmp_path: Path) -> None:
     records, fault, feed = read(write(tmp_path, lines(*adds, *ends, *again)))
     assert fault is None
     assert records["order_id"].tolist() == numbers + gone
-    assert feed.oddities.skipped == {"done, not on the book": len(gone)}
+    assert feed.oddities.skipped == {"done (not on the book)": len(gone)}
 
 
 @settings(max_examples=80, deadline=None)
@@ -474,7 +474,7 @@ def test_recorded_messages_end_in_the_recorded_book() -> None:
     seeds = int((records["flags"] & SEED != 0).sum())
     counts = np.bincount(records["action"], minlength=12)
     assert (seeds, counts[ADD], counts[EXECUTE]) == (23_265 + 43_546, seeds + 6420, 307)
-    assert counts[DELETE] + feed.oddities.skipped["done, not on the book"] == 6634
+    assert counts[DELETE] + feed.oddities.skipped["done (not on the book)"] == 6634
     book = ExactBook(feed.instruments)
     book.apply(records[:seeds])
     begin, in_front = seeds, 0

@@ -80,22 +80,22 @@ class BinanceFeed(ManySymbolsFeed):
 
     format: ClassVar[str] = "binance"
     rules: ClassVar[str] = (
-        DECIMALS_RULE.format(sizes="as many as the longest fraction, as it is written")
+        DECIMALS_RULE.format(sizes="as many as the longest fraction as it is written")
         + "; event times are T, else E, in ms UTC, of a spot snapshot, which has none, its receive time; "
         "the receive time at the front of each line paces a replay, and is never corrected; "
         "a snapshot is CLEAR and LEVEL (flag 2), a diff one LEVEL a level, a trade TRADE with the aggressor's side; "
-        "bookTicker, empty diffs, diffs that the snapshot holds, snapshots of a book that is in step, other streams "
-        "and other symbols make no record; diffs before the snapshot are kept back and due with it; "
+        "no record: bookTicker, other streams, other symbols, empty diffs; "
+        "no record: diffs that the snapshot holds, snapshots of a book that is in step; diffs before the snapshot are kept back and due with it; "
         "a gap leaves the book stale until the next snapshot, and so do 10 s or 65,536 levels without a snapshot; "
         "one symbol a file, because a snapshot does not name its own"
     )
     skip_names = (
         "other symbols",
         "bookTicker",
-        "depthUpdate, empty",
-        "snapshot, not needed",
+        "depthUpdate (empty)",
+        "snapshot (not needed)",
         "no stream",
-        "depthUpdate, before the snapshot",
+        "depthUpdate (before the snapshot)",
     )
     least_size_decimals = 0
 

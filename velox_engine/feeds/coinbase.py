@@ -65,21 +65,21 @@ class CoinbaseFeed(ManySymbolsFeed):
 
     format: ClassVar[str] = "coinbase"
     rules: ClassVar[str] = (
-        DECIMALS_RULE.format(sizes=f"as many, but {DEFAULT_DECIMALS} at least where any has a fraction")
+        DECIMALS_RULE.format(sizes=f"as many as the longest, {DEFAULT_DECIMALS} at least where any has a fraction")
         + "; times are UTC and pace a replay, digits beyond the ninth are cut off; "
         "ids are the first 8 bytes of the UUID; "
         "open is ADD, match EXECUTE of the maker with its trade id, change MODIFY, done DELETE; "
-        "received, done and change of an order that is not on the book, sequence numbers not above the last one or the "
-        "seed's, other types and other products make no record; "
-        "the seed is a level-3 book: the one given, or the only one in the folder whose sequence + 1 is the first "
-        "message's; a break in the sequence, or no seed, leaves the book stale"
+        "no record: received, done and change of an order that is not on the book, other types, other products; "
+        "no record: sequence numbers not above the last one or the seed's; "
+        "the seed is a level-3 book, given or the only one in the folder whose sequence + 1 is the first message's; "
+        "a break in the sequence, or no seed, leaves the book stale"
     )
     skip_names = (
         "other symbols",
         "old sequence",
         "received",
-        "done, not on the book",
-        "change, not on the book",
+        "done (not on the book)",
+        "change (not on the book)",
     )
 
     def __init__(

@@ -29,10 +29,10 @@ DEFAULT_DECIMALS: Final = 8
 _HEADROOM: Final = 14  # digits of the largest size seen, and four more in front of them, fit 64 bits
 
 DECIMALS_RULE: Final = (
-    "decimals are those of the symbol's lines in the first 8 MiB (its seed counts too): prices have as many as the "
-    "longest fraction there (one of 8 places or more counts without its trailing zeros), "
-    f"sizes {{sizes}}, but fewer where the largest size times 10^4 would not fit 64 bits; {DEFAULT_DECIMALS} and "
-    f"{DEFAULT_DECIMALS} for a symbol that has no line there; the tick is not known"
+    "decimals come from the symbol's lines in the first 8 MiB, and from its seed; "
+    "prices have as many as the longest fraction there (of 8 places or more: without its trailing zeros); "
+    "sizes {sizes}, fewer where the largest size times 10^4 would not fit 64 bits; "
+    f"a symbol without a line there has {DEFAULT_DECIMALS} and {DEFAULT_DECIMALS}; the tick is not known"
 )
 """What `ManySymbolsFeed` does, for the formats' ``rules``."""
 

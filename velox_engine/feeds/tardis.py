@@ -51,7 +51,7 @@ class TardisFeed(ManySymbolsFeed):
 
     format: ClassVar[str] = "tardis"
     rules: ClassVar[str] = (
-        DECIMALS_RULE.format(sizes=f"as many, but {DEFAULT_DECIMALS} at least where any has a fraction")
+        DECIMALS_RULE.format(sizes=f"as many as the longest, {DEFAULT_DECIMALS} at least where any has a fraction")
         + "; times are microseconds UTC, and local_timestamp paces a replay; "
         "level changes: every row is a LEVEL, rows of one symbol with one local_timestamp are one event, a snapshot "
         "row after another row begins with CLEAR, a book without a snapshot is stale; "
