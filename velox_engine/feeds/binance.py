@@ -85,7 +85,8 @@ class BinanceFeed(ManySymbolsFeed):
         "the receive time at the front of each line paces a replay, and is never corrected; "
         "a snapshot is CLEAR and LEVEL (flag 2), a diff one LEVEL a level, a trade TRADE with the aggressor's side; "
         "no record: bookTicker, other streams, other symbols, empty diffs; "
-        "no record: diffs that the snapshot holds, snapshots of a book that is in step; diffs before the snapshot are kept back and due with it; "
+        "no record: diffs that the snapshot holds, snapshots of a book that is in step; "
+        "diffs before the snapshot are kept back and due with it; "
         "a gap leaves the book stale until the next snapshot, and so do 10 s or 65,536 levels without a snapshot; "
         "one symbol a file, because a snapshot does not name its own"
     )
