@@ -93,12 +93,16 @@ def note_passed(stage: Stage, slots: Slots, start: int, count: int, now: int) ->
 def note_latency(stage: Stage, slots: Slots, start: int, count: int, now: int) -> None:
     """Record due → now for each record; those of equal due time as one weighted record. Due 0 is a seed: no latency.
 
-    Due times never go back, so a batch whose ends are equal is equal throughout: at maximum rate that is every batch.
+    At maximum rate all of a batch have one due time; that is found out by a pass without a branch.
     """
     due = slots.records[start].due_ticks
     scale = stage.ns_per_tick[0]
-    if due != 0 and slots.records[start + count - 1].due_ticks == due:
-        histogram_record(stage.image, STAGE_LATENCY, int64((now - due) * scale), count)
+    different = int64(0)
+    for slot in range(start, start + count):
+        different |= slots.records[slot].due_ticks ^ due
+    if different == 0:
+        if due != 0:
+            histogram_record(stage.image, STAGE_LATENCY, int64((now - due) * scale), count)
         return
     run = 0
     for slot in range(start, start + count):
