@@ -114,7 +114,7 @@ def test_batches_of_any_size_make_one_book(rows, cuts):
     for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(rows)], strict=True):
         cut.apply(*rows[start:end])
     assert [whole.summary(symbol) for symbol in range(SYMBOLS)] == [cut.summary(symbol) for symbol in range(SYMBOLS)]
-    assert (whole.state.quantity == cut.state.quantity).all()
+    assert (whole.state.cells == cut.state.cells).all()
     assert whole.outcomes == cut.outcomes
 
 

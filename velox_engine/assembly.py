@@ -145,7 +145,9 @@ def _assemble(
     scale = clock.ns_per_tick
 
     def stage(number: int) -> Stage:
-        return make_stage(words, cursors, _CURSORS[number], region.at(Block.STAGE, number), scale)
+        return make_stage(
+            words, cursors, _CURSORS[number], region.at(Block.STAGE, number), scale, loops=config.source.loop
+        )
 
     buffers, pipeline = config.buffers, config.pipeline
     rings = (

@@ -62,6 +62,9 @@ class Decoder:
     def stop(self, timeout: float) -> bool:
         """Stop reading and wait for the thread; say whether it has ended."""
         self._stopped.set()
+        if self._thread.ident is None:  # never started: nobody else lets go of the file
+            self.feed.close()
+            return True
         self._thread.join(timeout)
         return not self._thread.is_alive()
 

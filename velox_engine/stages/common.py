@@ -40,13 +40,15 @@ BUSY: Final = 0
 STARVED: Final = 1
 HELD: Final = 2
 
+_LOOPS: Final = 2
+
 
 class Stage(NamedTuple):
     """What a stage keeps for itself and publishes.
 
     ``image`` int64 (STAGE_LENGTH,): its counters as `telemetry.layout` names them; ``lanes`` int64 (8,): its content
-    hash; ``cursors`` int64: the region's CURSORS words; ``at``: int64 (2,): the word of its own cursor, and the word
-    where its block begins in ``region``; ``ns_per_tick`` float64 (1,).
+    hash; ``cursors`` int64: the region's CURSORS words; ``at``: int64 (3,): the word of its own cursor, the word where
+    its block begins in ``region``, and whether the source loops; ``ns_per_tick`` float64 (1,).
     """
 
     image: Words
@@ -57,9 +59,11 @@ class Stage(NamedTuple):
     ns_per_tick: NDArray[np.float64]
 
 
-def make_stage(region: Words, cursors: Words, cursor: int, block: int, ns_per_tick: float) -> Stage:
+def make_stage(
+    region: Words, cursors: Words, cursor: int, block: int, ns_per_tick: float, *, loops: bool = False
+) -> Stage:
     """Make a stage's own memory; ``cursor`` and ``block`` are words of ``cursors`` and ``region``."""
-    at = np.array([cursor, block], np.int64)
+    at = np.array([cursor, block, loops], np.int64)
     image = aligned_words(STAGE_LENGTH)
     image[STAGE_DOING] = STARVED
     return Stage(image, aligned_words(LANES), cursors, at, region, np.array([ns_per_tick]))
@@ -94,10 +98,11 @@ def note_latency(stage: Stage, slots: Slots, start: int, count: int, now: int) -
     """Record due → now for each record; those of equal due time as one weighted record. Due 0 is a seed: no latency.
 
     Due times never go back, so a batch whose ends are equal is equal throughout: at maximum rate that is every batch.
+    Only a source that loops has seeds between them.
     """
     due = slots.records[start].due_ticks
     scale = stage.ns_per_tick[0]
-    if due != 0 and slots.records[start + count - 1].due_ticks == due:
+    if stage.at[_LOOPS] == 0 and due != 0 and slots.records[start + count - 1].due_ticks == due:
         histogram_record(stage.image, STAGE_LATENCY, int64((now - due) * scale), count)
         return
     run = 0
