@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import platformdirs
 import pytest
 
 from tests.command import ROOT, environment
@@ -18,7 +17,7 @@ from velox_engine.telemetry.reader import TelemetryReader
 from velox_engine.telemetry.region import map_region, region_files
 
 PATIENCE_S = 120.0  # how long a test waits for what must come: the first may have to compile on a busy machine
-USER_CACHE = os.environ.get("VELOX_CACHE_DIR") or platformdirs.user_cache_dir("velox-tui")
+CACHE = os.environ["VELOX_CACHE_DIR"]  # the session's: see conftest.py
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 two_cores = pytest.mark.skipif(len(CORES) < 2, reason="this process may use one core only")
 
@@ -85,7 +84,7 @@ _OF_THE_HOST = re.compile(r"^velox-tui: (worker \d+ \(.*\) (stalled|beats)|clock
 class Velox:
     """A ``velox-tui`` that runs as a real process, with a home of its own and the compile cache of this user."""
 
-    def __init__(self, home, *arguments, cache=USER_CACHE, env=None, before=None, **how):
+    def __init__(self, home, *arguments, cache=CACHE, env=None, before=None, **how):
         command = [sys.executable, "-m", "velox_tui", *arguments]
         if before is not None:  # words of a shell that it is started from
             command = ["/bin/sh", "-c", f'{before}; exec "$@"', "sh", *command]

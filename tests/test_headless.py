@@ -219,6 +219,7 @@ def test_a_drain_that_takes_too_long_gives_3_and_says_what_is_inside(tmp_path):
     words = settings(
         buffers__ingress_ring_size=1_048_576,
         source__model="uniform",
+        book__kind="bucketed",
         pipeline__drain_timeout_secs=0.001,
         **placed(0, 1, 1, 1),
     )
@@ -239,7 +240,7 @@ def test_a_drain_that_takes_too_long_gives_3_and_says_what_is_inside(tmp_path):
 _FAULT = """
 import sys, threading, time
 from velox_engine import engine
-from velox_engine.books.running import RunningBucketed
+from velox_engine.books.running import RunningExact
 from velox_engine.stages import orderbook
 
 class Breaking(engine.Supervisor):
@@ -255,7 +256,7 @@ class Breaking(engine.Supervisor):
 def refuse(self):
     raise MemoryError("none left")
 
-RunningBucketed.grow = refuse
+RunningExact.grow = refuse
 engine.Supervisor = Breaking
 from velox_tui.cli import main
 sys.exit(main())

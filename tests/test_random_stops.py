@@ -26,6 +26,7 @@ from velox_engine.snapshot import State
 
 STOPS = int(os.environ.get("VELOX_STOPS", "30"))
 SEED = os.environ.get("VELOX_STOPS_SEED", "") or str(random.SystemRandom().randrange(2**32))
+FLOWS = [("market", "exact"), ("market", "bucketed"), ("uniform", "bucketed")]
 SIGNAL_EVERY = 6  # a real process costs more than an engine in this one
 
 
@@ -41,7 +42,7 @@ def chosen_settings(choose):
         "pipeline__batch": choose.choice([1, 16, 256, 4096]),
         "bundle__max_size": choose.choice([1, 16, 256]),
         "bundle__timeout_ns": choose.choice([1, 100_000, 50_000_000]),
-        "source__model": choose.choice(["market", "uniform"]),
+        **dict(zip(("source__model", "book__kind"), choose.choice(FLOWS), strict=True)),
         "source__seed": choose.randrange(1, 2**63),
     }
 
