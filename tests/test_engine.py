@@ -19,6 +19,8 @@ from velox_engine.telemetry import layout
 from velox_engine.telemetry.layout import Block
 from velox_engine.telemetry.region import region_files
 
+UNIFORM = {"source__model": "uniform", "book__kind": "bucketed"}  # the flow that ingress makes fastest
+
 
 def elsewhere(call, *arguments):
     """Call from a thread of its own; return or raise what it did."""
@@ -192,8 +194,11 @@ def test_eight_books_can_be_watched_at_once():
         for depth in engine.snapshot().depths:
             assert (depth.symbol, depth.state) == (0, BookState.SYNCED)
             assert depth.sequence > 0
-            assert np.all(depth.bids[:, 1] > 0)
-            assert np.all(depth.asks[:, 1] > 0)
+            assert np.all(np.diff(depth.bids[:, 0]) < 0)
+            assert np.all(np.diff(depth.asks[:, 0]) > 0)
+            assert depth.bids[0, 0] < depth.asks[0, 0]
+            assert np.all(depth.bids[:, 1:] > 0)
+            assert np.all(depth.asks[:, 1:] > 0)
         for slot in slots:
             engine.unwatch(slot)
         until(lambda: not engine.snapshot().depths, "none is published")
@@ -300,7 +305,7 @@ def test_compiling_ends_when_nobody_wants_it_any_more():
 def test_a_start_that_failed_leaves_nothing_and_can_be_made_again(monkeypatch):
     engine, files = Engine(configured(pipeline__count=10)), set(region_files())
     with monkeypatch.context() as patch:
-        patch.setattr("velox_engine.engine.compile_stages", lambda _: 1 // 0)
+        patch.setattr("velox_engine.engine.compile_stages", lambda *_: 1 // 0)
         with pytest.raises(ZeroDivisionError):
             engine.start()
     assert set(region_files()) - files == set()
@@ -339,7 +344,7 @@ def test_a_stop_is_right_in_every_state(first):
 def test_a_stop_without_a_drain_says_what_it_left_behind():
     # the rings hold so much that something is always inside
     rings = {"buffers__ingress_ring_size": 65_536, "bundle__max_size": 7}
-    engine = Engine(configured(pipeline__ingress_rate_hz="max", source__model="uniform", **rings, **placed(0, 1, 1, 1)))
+    engine = Engine(configured(pipeline__ingress_rate_hz="max", **UNIFORM, **rings, **placed(0, 1, 1, 1)))
     engine.start()
     until(lambda: engine.snapshot().rings[0].waiting > 1000, "a ring has filled")
     report = engine.stop(drain=False).as_dict()
@@ -349,7 +354,7 @@ def test_a_stop_without_a_drain_says_what_it_left_behind():
 
 @two_cores
 def test_a_drain_that_takes_too_long_is_given_up_and_says_what_is_inside():
-    rings = {"buffers__ingress_ring_size": 1_048_576, "source__model": "uniform", "pipeline__drain_timeout_secs": 0.001}
+    rings = {"buffers__ingress_ring_size": 1_048_576, **UNIFORM, "pipeline__drain_timeout_secs": 0.001}
     engine = Engine(configured(pipeline__ingress_rate_hz="max", **rings, **placed(0, 1, 1, 1)))
     engine.start()
     until(lambda: engine.snapshot().rings[0].waiting > 400_000, "a drain takes longer than a millisecond")
@@ -364,7 +369,7 @@ def test_a_drain_that_takes_too_long_is_given_up_and_says_what_is_inside():
 
 @two_cores
 def test_a_full_ring_drops_where_that_is_asked_for_and_counts_it():
-    small = {"buffers__ingress_ring_size": 64, "source__model": "uniform", "pipeline__on_full": "drop"}
+    small = {"buffers__ingress_ring_size": 64, **UNIFORM, "pipeline__on_full": "drop"}
     engine = Engine(configured(pipeline__ingress_rate_hz="max", **small, **placed(0, 1, 1, 1)))
     with engine:
         until(lambda: engine.snapshot().dropped > 1000, "something was dropped")

@@ -36,11 +36,14 @@ _TICK_S: Final = 0.01
 _CONTROL_EVERY_S: Final = 0.1
 _STALL_NS: Final = 1_000_000_000
 _SUSPENDED_NS: Final = 50_000_000
-_JOIN_S: Final = 2.0
-_ACKNOWLEDGE_S: Final = 5.0
+# on a machine that is busy with other things a worker may not run for seconds; that is no fault of it
+_JOIN_S: Final = 10.0
+_ACKNOWLEDGE_S: Final = 10.0
 _DRAINED_OUTPUT: Final = word.DRAINED + layout.OUTPUT * LINE_WORDS
 
 _RUNNING_STATES: Final = (State.RUNNING, State.PAUSED)
+_PHASES: Final = {State.RUNNING: Phase.RUN, State.PAUSED: Phase.PAUSE, State.DRAINED: Phase.DRAIN}
+"""What ingress does in each state that a pause or a resume may be asked for in."""
 
 
 @dataclass(slots=True)
@@ -242,8 +245,9 @@ class Supervisor:
         if self.state is not State.RUNNING:
             raise self._refuse(command, "running")
         self._order(Phase.PAUSE)
-        self._paused_at = time.monotonic()
+        paused_at = time.monotonic()
         self._answer_when_acknowledged(command, State.PAUSED)
+        self._paused_at = paused_at
 
     def _resume(self, command: Command) -> None:
         if self.state is State.RUNNING:
@@ -253,14 +257,18 @@ class Supervisor:
             raise self._refuse(command, "paused or drained")
         if get_word(self._words, word.ENDED):
             raise EngineError("cannot resume: the source has ended", state=self.state.word)
-        if self._paused_at:
-            self._paused_s += time.monotonic() - self._paused_at
-            self._paused_at = 0.0
+        resumed_at = time.monotonic()
         self._order(Phase.RUN)
         self._answer_when_acknowledged(command, State.RUNNING)
+        if self._paused_at:
+            self._paused_s += resumed_at - self._paused_at
+            self._paused_at = 0.0
 
     def _answer_when_acknowledged(self, command: Command, state: State) -> None:
+        before = _PHASES[self.state]
         if not self._acknowledged():
+            if self.state is not State.FAILED:
+                self._order(before)  # whenever ingress looks again: the state has not changed
             raise EngineError(f"ingress did not take the command {command.kind!r} over", state=self.state.word)
         self._enter(state)
         command.finish()
