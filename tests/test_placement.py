@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.settings import configured
 from velox_engine import placement as module
-from velox_engine.config import load_config
 from velox_engine.errors import ConfigError
 from velox_engine.placement import Machine, WorkerPlan, parse_cgroup_limit, parse_cores, plan, this_machine
 
@@ -23,8 +23,8 @@ def machine(cores, allowed=None, limit=math.inf, pins=True):
 
 def placed(where, rate=100_000, **cores):
     """Plan with these cores asked for; return (names, core) of each worker, and the warnings."""
-    given = {"pipeline.ingress_rate_hz": rate, **{f"threads.{stage}_core": core for stage, core in cores.items()}}
-    made = plan(load_config(overrides=given, environ={}), where)
+    given = {"pipeline__ingress_rate_hz": rate, **{f"threads__{stage}_core": core for stage, core in cores.items()}}
+    made = plan(configured(**given), where)
     masks = [worker.stages for worker in made.workers]
     assert sum(masks) == ALL, "each stage has one worker"
     assert len({worker.core for worker in made.workers if worker.core is not None}) in (0, len(masks))
