@@ -93,11 +93,14 @@ def note_passed(stage: Stage, slots: Slots, start: int, count: int, now: int) ->
 def note_latency(stage: Stage, slots: Slots, start: int, count: int, now: int) -> None:
     """Record due → now for each record; those of equal due time as one weighted record. Due 0 is a seed: no latency.
 
-    Due times never go back, so a batch whose ends are equal is equal throughout: at maximum rate that is every batch.
+    At maximum rate a whole batch has one due time. Its ends do not tell: a seed may stand between them.
     """
     due = slots.records[start].due_ticks
     scale = stage.ns_per_tick[0]
-    if due != 0 and slots.records[start + count - 1].due_ticks == due:
+    alike = 0
+    for slot in range(start, start + count):
+        alike += slots.records[slot].due_ticks == due
+    if due != 0 and alike == count:
         histogram_record(stage.image, STAGE_LATENCY, int64((now - due) * scale), count)
         return
     run = 0
