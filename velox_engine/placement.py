@@ -12,7 +12,8 @@ from velox_engine.config import Config
 from velox_engine.errors import ConfigError
 from velox_engine.telemetry.layout import STAGE_NAMES
 
-_CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
+_GROUPS: Final = Path("/sys/fs/cgroup")
+_OWN_GROUP: Final = Path("/proc/self/cgroup")
 _PRESENT: Final = Path("/sys/devices/system/cpu/present")
 
 
@@ -70,6 +71,22 @@ def parse_cgroup_limit(text: str) -> float:
     return float("inf") if quota == "max" else int(quota) / int(period)
 
 
+def _group_limit() -> float:
+    """Return how many cores this process's control group (version 2) and those above it allow, the least of them."""
+    try:
+        own = next(line[3:] for line in _OWN_GROUP.read_text().splitlines() if line.startswith("0::"))
+    except (OSError, StopIteration):
+        own = "/"
+    group = Path(os.path.normpath("/" + own.lstrip("/"))).relative_to("/")
+    limit = float("inf")
+    for each in (group, *group.parents):
+        try:
+            limit = min(limit, parse_cgroup_limit((_GROUPS / each / "cpu.max").read_text()))
+        except (OSError, ValueError, ZeroDivisionError):
+            continue  # the root has none, nor has a system without control groups
+    return limit
+
+
 def this_machine() -> Machine:
     """Ask the system for its cores, the affinity mask and the cgroup limit."""
     count = os.cpu_count() or 1
@@ -79,11 +96,7 @@ def this_machine() -> Machine:
         present = tuple(range(count))
     pins = hasattr(os, "sched_setaffinity")
     allowed = tuple(sorted(os.sched_getaffinity(0))) if pins else present
-    try:
-        limit = parse_cgroup_limit(_CGROUP_LIMIT.read_text())
-    except (OSError, ValueError):
-        limit = float("inf")
-    return Machine(present, allowed, limit, pins)
+    return Machine(present, allowed, _group_limit(), pins)
 
 
 def _automatic(config: Config, machine: Machine) -> list[int]:

@@ -96,6 +96,13 @@ def _flush(bundler: Bundler, cursor: int, reason: int, now: int) -> None:
 
 
 @inner
+def _publish(bundler: Bundler, target: Ring, bundles: int) -> None:
+    """Hand over flushed bundles, counted first: output may take them at once, and must never be seen ahead."""
+    store_release(bundler.stage.cursors, CURSOR_FLUSHED, bundler.words[_FLUSHED])
+    ring_publish(target, bundles)
+
+
+@inner
 def bundle_wake(bundler: Bundler) -> int:
     """Return when the open bundle must be flushed, ticks; 2^62 when none is open."""
     if bundler.words[_OPEN_COUNT] == 0:
@@ -109,8 +116,7 @@ def _flush_alone(bundler: Bundler, target: Ring, reason: int, now: int) -> bool:
     if ring_room(target, 1) == 0:
         return False
     _flush(bundler, ring_produced(target), reason, now)
-    ring_publish(target, 1)
-    store_release(bundler.stage.cursors, CURSOR_FLUSHED, bundler.words[_FLUSHED])
+    _publish(bundler, target, 1)
     return True
 
 
@@ -171,7 +177,6 @@ def bundle_step(bundler: Bundler, control: Control, slots: Slots, source: Ring, 
     note_passed(stage, slots, start, count, now)
     stage.image[BUNDLE_OPEN] = words[_OPEN_COUNT]
     if flushed > 0:
-        ring_publish(target, flushed)
-        store_release(stage.cursors, CURSOR_FLUSHED, words[_FLUSHED])
+        _publish(bundler, target, flushed)
     ring_release(source, count)
     return count

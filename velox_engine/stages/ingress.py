@@ -150,7 +150,7 @@ def _adopt(ingress: Ingress, control: Control, serial: int, now: int) -> None:
     words[_SERIAL] = serial
     before, phase = words[_PHASE], orders[PHASE]
     words[_PHASE] = phase
-    was_paced = ingress.schedule[_PACE] > 0.0
+    due = ingress_due(ingress)  # by the schedule that it has followed so far
     ingress.schedule[_PACE] = control.rates[GAP]
     if before == _RUN and phase != _RUN:
         words[_PAUSED] = now
@@ -161,6 +161,7 @@ def _adopt(ingress: Ingress, control: Control, serial: int, now: int) -> None:
         else:
             shift = now - words[_PAUSED]
             words[_ZERO] += shift
+            due += shift
             if words[_END] > 0:
                 words[_END] += shift
             image[INGRESS_PAUSED_TICKS] += shift
@@ -169,8 +170,8 @@ def _adopt(ingress: Ingress, control: Control, serial: int, now: int) -> None:
     if orders[REBASE] != words[_REBASED]:
         words[_REBASED] = orders[REBASE]
         at = words[_PAUSED] if words[_PAUSED] > 0 else now
-        late = at - ingress_due(ingress)
-        if (was_paced or words[_BY_TIME]) and late > 0:
+        late = at - due
+        if late > 0:
             image[INGRESS_LAG_ABANDONED_TICKS] += late
         if orders[NEW_PACE] != words[_NEW_PACE]:
             words[_NEW_PACE] = orders[NEW_PACE]

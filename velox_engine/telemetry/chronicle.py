@@ -17,6 +17,16 @@ from velox_engine.telemetry.region import Region, text_words
 from velox_engine.telemetry.writer import publish
 
 _MOST_WARNINGS: Final = 32
+_LONGEST_WARNING: Final = 500  # characters; even escaped, one fits into the block
+
+
+def _newest(warnings: list[str]) -> str:
+    """Return the newest warnings as JSON, as many as fit whole into the block: cut JSON could not be read at all."""
+    shown = [text if len(text) < _LONGEST_WARNING else text[: _LONGEST_WARNING - 1] + "…" for text in warnings]
+    shown = shown[-_MOST_WARNINGS:]
+    while len(json.dumps(shown)) > (layout.WARNINGS_LENGTH - 1) * 8:
+        del shown[0]
+    return json.dumps(shown)
 
 
 class Chronicle:
@@ -60,7 +70,7 @@ class Chronicle:
         publish(self._region.words, self._region.at(Block.EVENTS), events)
         if severity != "info" and text not in self.warnings:
             self.warnings.append(text)
-            packed = text_words(json.dumps(self.warnings[-_MOST_WARNINGS:]), layout.WARNINGS_LENGTH)
+            packed = text_words(_newest(self.warnings), layout.WARNINGS_LENGTH)
             publish(self._region.words, self._region.at(Block.WARNINGS), packed)
 
     def event_once(self, severity: str, text: str) -> None:

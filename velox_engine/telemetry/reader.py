@@ -60,6 +60,7 @@ class TelemetryReader:
         self.ns_per_tick = float(words[at.HEADER_NS_PER_TICK : at.HEADER_NS_PER_TICK + 1].view(np.float64)[0])
         self.zero_ticks = int(words[at.HEADER_ZERO_TICKS])
         self.zero_unix_ns = int(words[at.HEADER_ZERO_UNIX_NS])
+        self.zero_monotonic_ns = int(words[at.HEADER_ZERO_MONOTONIC_NS])
         self.pid = int(words[at.HEADER_PID])
         self.pid_started = int(words[at.HEADER_PID_STARTED])
         name = words[at.HEADER_NAME : at.HEADER_NAME + at.HEADER_NAME_WORDS].view(np.uint8).tobytes()
@@ -240,7 +241,8 @@ class TelemetryReader:
         image = self.block(Block.WORKER, index)
         core = int(image[at.WORKER_CORE])
         mask = int(image[at.WORKER_STAGES])
-        now_ticks = self.zero_ticks + (time.time_ns() - self.zero_unix_ns) / self.ns_per_tick
+        # by the monotonic clock, which all processes share: the wall clock may be set at any time
+        now_ticks = self.zero_ticks + (time.monotonic_ns() - self.zero_monotonic_ns) / self.ns_per_tick
         beat = int(image[at.WORKER_HEARTBEAT_TICKS])
         return WorkerSnapshot(
             index=index,
