@@ -50,7 +50,7 @@ def test_latency_counts_from_when_a_transaction_was_due():
     "due", [[0, 0, 0, 0], [0, 0, BEGIN, BEGIN], [BEGIN, 0, 0, BEGIN], [BEGIN, 0, BEGIN, BEGIN - 9], [0, BEGIN, 0, 0]]
 )
 def test_a_seed_has_no_latency_wherever_it_stands(due):
-    line = Line(bundle__max_size=4)
+    line = Line(bundle__max_size=4, source__loop=True)  # only a source that loops has seeds in its midst
     records = blank(4)
     records["due_ticks"] = due
     line.put(line.stages.bundle_ring, records)

@@ -143,8 +143,8 @@ def compiled(function: F) -> F:
 def inner(function: F) -> F:
     """Compile a function that only compiled functions call.
 
-    It has no entry from Python and no place in the cache: both cost more than its own code, and whoever calls it holds
-    that code anyway.
+    It has no entry from Python (calling it from there crashes the process) and no place in the cache: both cost more
+    than its own code, and whoever calls it holds that code anyway.
     """
     return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
 

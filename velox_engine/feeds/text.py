@@ -151,6 +151,8 @@ class TextFeed(Feed):
             raise FeedError(self.path, "was read already; open it again for another pass")
         self._begun = True
         try:
+            # a batch without room decodes nothing, but makes the kernel: better now than when the seed has been given
+            self._decode(np.empty(0, TRANSACTION))
             yield from self._seed()
             yield from self._batches()
         finally:
