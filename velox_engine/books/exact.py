@@ -71,13 +71,15 @@ class ExactBook:
         """
         if batch.dtype != TRANSACTION:
             raise TypeError(f"got an array of {batch.dtype}, expected TRANSACTION")
-        records = np.require(batch.reshape(-1), TRANSACTION, ("C", "A", "W"))
-        before = self._state.outcomes.copy()
-        done = int(apply_records(self._state.book, records, 0, len(records)))
-        while done < len(records):
+        usable = batch.ndim == 1 and batch.flags.carray  # contiguous, aligned and writeable: the one compiled kind
+        records = batch if usable else np.require(batch.reshape(-1), TRANSACTION, ("C", "A", "W"))
+        state, count = self._state, len(records)
+        before = state.outcomes.copy()
+        done = apply_records(state.book, records, 0, count)
+        while done < count:
             self._grow()
-            done += int(apply_records(self._state.book, records, done, len(records) - done))
-        return Outcomes(*(self._state.outcomes - before).tolist())
+            done += apply_records(self._state.book, records, done, count - done)
+        return Outcomes(*(state.outcomes - before).tolist())
 
     def mark_stale(self, symbol: str | int) -> None:
         """Say that records of this symbol were lost: its book is stale until its next snapshot."""

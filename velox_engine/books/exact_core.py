@@ -128,22 +128,26 @@ def apply_one(book: Any, record: Any) -> bool:
     return True
 
 
+@inlined
+def step(book: Any, first: Any, at: Any, count: Any) -> bool:
+    """Apply record ``at`` of ``count`` from the address ``first`` on; False where room is needed."""
+    coming = at + _AHEAD
+    ahead = record_at(first, coming if coming < count else count - 1)
+    prefetch(book.order_slots + home(np.int64(ahead.order_id), np.int64(ahead.symbol), book.order_shift))
+    record = record_at(first, at)
+    if np.int64(record.symbol) >= book.symbols:
+        book.need = _SYMBOLS
+        book.needed = np.int64(record.symbol)
+        return False
+    return apply_one(book, record)
+
+
 @compiled
 def apply_batch(book_address: int, first: int, count: int, _3: int) -> int:
     """Apply ``count`` records from the address ``first`` on; `exact_apply` says the rest."""
     book = book_at(book_address, 0)
     done = 0
-    while done < count:
-        coming = done + _AHEAD
-        ahead = record_at(first, coming if coming < count else count - 1)
-        prefetch(book.order_slots + home(np.int64(ahead.order_id), np.int64(ahead.symbol), book.order_shift))
-        record = record_at(first, done)
-        if np.int64(record.symbol) >= book.symbols:
-            book.need = _SYMBOLS
-            book.needed = np.int64(record.symbol)
-            break
-        if not apply_one(book, record):
-            break
+    while done < count and step(book, first, done, count):
         done += 1
     add_to(book.outcomes, _APPLIED, done)
     return done

@@ -1,0 +1,337 @@
+"""How fast the exact book is: ``python tests/bench_books.py [--yardstick PROGRAM] [--list FILE] [--peers] …``.
+
+One list of order events (see `tests/order_list.py`; made here unless ``--list`` names a file) is applied round by round
+by each contestant in turn, in this one process and pinned to one core; the table gives the median and the best round.
+``--yardstick`` is a program that is called as ``PROGRAM l3 LIST 3`` between our rounds and prints
+``METRIC updates_per_s N`` (order-level book with a hash map, best prices read after every message).
+
+Ours, in four ways: *read each* compares with a program that reads both best prices after every message, as one compiled
+loop does here; *batches* are calls of `exact_apply` with 256 records in cache, as the order-book stage makes them;
+*ExactBook* is the Python class with 4,096 records a call; *one by one* is the Python class with one record a call and
+``best`` after each.
+
+``--peers`` also times what can be imported of ``order_book``, ``sortedcontainers``, ``nautilus_trader`` and
+``hftbacktest`` on the same events. The Python ones get objects made beforehand and fewer events, and read the best
+prices after every 16th message, which favours them; hftbacktest runs in a numba loop and reads after each.
+
+Pytest does not collect this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests import order_list
+from velox_engine.books.exact import ExactBook
+from velox_engine.books.exact_core import apply_records, step
+from velox_engine.books.exact_grow import grow
+from velox_engine.books.exact_memory import address_of, ladder_at
+from velox_engine.books.exact_state import ExactState, make_exact
+from velox_engine.jit import compiled
+from velox_engine.records import Instrument, Transactions
+
+BATCH = 256
+LONG_BATCH = 4096
+FEW = 100_000
+"""Messages that a contestant gets whose every update is a call from Python."""
+
+Contestant = Callable[[], tuple[float, int]]
+"""Runs once; returns seconds and how many messages it applied in them."""
+
+
+@compiled
+def apply_and_read(books: Any, records: Any, start: Any, count: Any, seen: Any) -> Any:
+    """As `apply_records`, and read both best prices after each record; their sum of exclusive ors goes to ``seen``."""
+    book = books[0]
+    first = address_of(records) + 64 * start
+    done = 0
+    total = 0
+    while done < count and step(book, first, done, count):
+        total += ladder_at(book.ladders, 0).best ^ ~ladder_at(book.ladders, 1).best
+        done += 1
+    seen[0] += total
+    return done
+
+
+def fill(records: Transactions, preload: int) -> ExactState:
+    """A book with the preload applied."""
+    state, done = make_exact(1), 0
+    while done < preload:
+        done += apply_records(state.book, records, done, preload - done)
+        if done < preload:
+            state = grow(state)
+    return state
+
+
+def read_each(records: Transactions, preload: int) -> Contestant:
+    seen = np.zeros(1, np.int64)
+
+    def run() -> tuple[float, int]:
+        state, done = fill(records, preload), preload
+        begin = time.perf_counter()
+        while done < len(records):
+            done += apply_and_read(state.book, records, done, len(records) - done, seen)
+            if done < len(records):
+                state = grow(state)
+        return time.perf_counter() - begin, len(records) - preload
+
+    return run
+
+
+def in_batches(records: Transactions, preload: int) -> Contestant:
+    ring = order_list.aligned(LONG_BATCH)
+
+    def run() -> tuple[float, int]:
+        state, spent = fill(records, preload), 0.0
+        for start in range(preload, len(records), LONG_BATCH):
+            part = records[start : start + LONG_BATCH]
+            ring[: len(part)] = part  # what decoding costs is not the book's
+            begin, done = time.perf_counter(), 0
+            while done < len(part):
+                count = min(BATCH, len(part) - done)
+                applied = apply_records(state.book, ring, done, count)
+                done += applied
+                if applied < count:
+                    state = grow(state)
+            spent += time.perf_counter() - begin
+        return spent, len(records) - preload
+
+    return run
+
+
+def from_python(records: Transactions, preload: int) -> Contestant:
+    def run() -> tuple[float, int]:
+        book = ExactBook([Instrument("X")])
+        book.apply(records[:preload])
+        begin = time.perf_counter()
+        for start in range(preload, len(records), LONG_BATCH):
+            book.apply(records[start : start + LONG_BATCH])
+        return time.perf_counter() - begin, len(records) - preload
+
+    return run
+
+
+def one_by_one(records: Transactions, preload: int) -> Contestant:
+    def run() -> tuple[float, int]:
+        book = ExactBook([Instrument("X")])
+        book.apply(records[:preload])
+        singles = [records[i : i + 1] for i in range(preload, preload + FEW)]
+        begin = time.perf_counter()
+        for single in singles:
+            book.apply(single)
+            book.best("X")
+        return time.perf_counter() - begin, len(singles)
+
+    return run
+
+
+def bmoscon(messages: NDArray[np.void], preload: int) -> Contestant:
+    """order_book: levels only, so it gets each level's total."""
+    from order_book import OrderBook
+
+    rows = [(int(m["side"]), int(m["price"]), int(m["total"])) for m in messages[: preload + FEW]]
+
+    def run() -> tuple[float, int]:
+        book = OrderBook()
+        sides = (book.bids, book.asks)
+        begin = 0.0
+        for i, (side, price, total) in enumerate(rows):
+            if i == preload:
+                begin = time.perf_counter()
+            if total:
+                sides[side][price] = total
+            else:
+                del sides[side][price]
+            if i % 16 == 0 and i > preload:
+                sides[0].index(0)
+                sides[1].index(0)
+        return time.perf_counter() - begin, FEW
+
+    return run
+
+
+def sorted_dicts(messages: NDArray[np.void], preload: int) -> Contestant:
+    """sortedcontainers: a SortedDict of levels a side, each a dict of orders in time order; a dict of all orders."""
+    from sortedcontainers import SortedDict
+
+    rows = [tuple(map(int, (m["kind"], m["side"], m["price"], m["size"], m["id"]))) for m in messages[: preload + FEW]]
+
+    def run() -> tuple[float, int]:
+        sides: tuple[Any, Any] = (SortedDict(), SortedDict())
+        orders: dict[int, tuple[int, int]] = {}
+        begin = 0.0
+        for i, (kind, side, price, size, order) in enumerate(rows):
+            if i == preload:
+                begin = time.perf_counter()
+            levels = sides[side]
+            if kind == order_list.ADD:
+                if price in levels:
+                    levels[price][order] = size
+                else:
+                    levels[price] = {order: size}
+                orders[order] = (side, price)
+            else:
+                queue = levels[price]
+                left = 0 if kind == order_list.DELETE else queue[order] - size
+                if left > 0:
+                    queue[order] = left
+                else:
+                    del queue[order], orders[order]
+                    if not queue:
+                        del levels[price]
+            if i % 16 == 0 and i > preload:
+                sides[0].peekitem(-1)
+                sides[1].peekitem(0)
+        return time.perf_counter() - begin, FEW
+
+    return run
+
+
+def nautilus(messages: NDArray[np.void], preload: int) -> Contestant:
+    """nautilus_trader: an order-level OrderBook, deltas made beforehand."""
+    from nautilus_trader.model.book import OrderBook
+    from nautilus_trader.model.data import BookOrder, OrderBookDelta
+    from nautilus_trader.model.enums import BookAction, BookType, OrderSide
+    from nautilus_trader.model.identifiers import InstrumentId
+    from nautilus_trader.model.objects import Price, Quantity
+
+    instrument = InstrumentId.from_str("X.SIM")
+    left: dict[int, int] = {}
+    deltas = []
+    for m in messages[: preload + FEW]:
+        order, size = int(m["id"]), int(m["size"])
+        left[order] = size if m["kind"] == order_list.ADD else left[order] - size
+        action = (
+            BookAction.ADD if m["kind"] == order_list.ADD else BookAction.UPDATE if left[order] else BookAction.DELETE
+        )
+        side = OrderSide.SELL if m["side"] else OrderSide.BUY
+        book_order = BookOrder(side, Price(int(m["price"]), 0), Quantity(left[order], 0), order + 1)
+        deltas.append(OrderBookDelta(instrument, action, book_order, 0, 0, 0, 0))
+
+    def run() -> tuple[float, int]:
+        book = OrderBook(instrument, BookType.L3_MBO)
+        begin = 0.0
+        for i, delta in enumerate(deltas):
+            if i == preload:
+                begin = time.perf_counter()
+            book.apply_delta(delta)
+            if i % 16 == 0 and i > preload:
+                book.best_bid_price()
+                book.best_ask_price()
+        return time.perf_counter() - begin, FEW
+
+    return run
+
+
+def hftbacktest_depth(messages: NDArray[np.void], preload: int) -> Contestant:
+    """hftbacktest: its array depth (ROIVector) fed with level totals by its own event loop, the only way to it."""
+    import numba
+    from hftbacktest import BUY_EVENT, DEPTH_EVENT, LOCAL_EVENT, SELL_EVENT, BacktestAsset, ROIVectorMarketDepthBacktest
+    from hftbacktest.types import event_dtype
+
+    events = np.zeros(len(messages), event_dtype)
+    sides = np.where(messages["side"] == 0, np.uint64(BUY_EVENT), np.uint64(SELL_EVENT))
+    events["ev"] = np.uint64(DEPTH_EVENT | LOCAL_EVENT) | sides
+    events["exch_ts"] = events["local_ts"] = 1000 + np.arange(len(messages))
+    events["px"], events["qty"] = messages["price"], messages["total"]
+
+    @numba.njit  # type: ignore[untyped-decorator]
+    def follow(backtest: Any, most: int) -> int:
+        seen, done = 0, 0
+        depth = backtest.depth(0)
+        while done < most and backtest.wait_next_feed(False, 10**12) == 2:
+            seen += depth.best_bid_tick ^ depth.best_ask_tick
+            done += 1
+        return done
+
+    def run() -> tuple[float, int]:
+        asset = BacktestAsset().data([events]).linear_asset(1.0).constant_order_latency(0, 0)
+        asset = asset.risk_adverse_queue_model().no_partial_fill_exchange().trading_value_fee_model(0.0, 0.0)
+        asset = (
+            asset.tick_size(1.0).lot_size(1.0).roi_lb(0.0).roi_ub(float(2 * order_list.MIDDLE)).last_trades_capacity(0)
+        )
+        backtest = ROIVectorMarketDepthBacktest([asset])
+        follow(backtest, preload)
+        begin = time.perf_counter()
+        done = follow(backtest, len(messages))
+        spent = time.perf_counter() - begin
+        backtest.close()
+        return spent, done
+
+    return run
+
+
+PEERS: dict[str, tuple[str, Callable[[NDArray[np.void], int], Contestant]]] = {
+    "order-book, levels": ("order_book", bmoscon),
+    "sortedcontainers, orders": ("sortedcontainers", sorted_dicts),
+    "nautilus_trader OrderBook, orders": ("nautilus_trader", nautilus),
+    "hftbacktest ROIVector depth, levels": ("hftbacktest", hftbacktest_depth),
+}
+
+
+def yardstick(program: str, path: Path) -> Contestant:
+    def run() -> tuple[float, int]:
+        told = subprocess.run([program, "l3", str(path), "3"], capture_output=True, text=True, check=True).stdout
+        rate = next(float(line.split()[2]) for line in told.splitlines() if line.startswith("METRIC updates_per_s "))
+        return 1.0, int(rate)
+
+    return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--yardstick", help="program to compare with")
+    parser.add_argument("--list", type=Path, help="file with the events")
+    parser.add_argument("--messages", type=int, default=1_000_000, help="events to make without --list")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
+    parser.add_argument("--peers", action="store_true")
+    chosen = parser.parse_args()
+    os.sched_setaffinity(0, {chosen.core})
+    with tempfile.TemporaryDirectory() as folder:
+        path = chosen.list or Path(folder) / "events"
+        if chosen.list is None:
+            order_list.write(path, *order_list.generated(chosen.messages))
+        preload, messages = order_list.read(path)
+        records = order_list.as_transactions(messages)
+        contestants: dict[str, Contestant] = {
+            "ours, read each": read_each(records, preload),
+            "ours, batches": in_batches(records, preload),
+            "ours, ExactBook": from_python(records, preload),
+            "ours, one by one": one_by_one(records, preload),
+        }
+        if chosen.yardstick:
+            contestants["yardstick"] = yardstick(chosen.yardstick, path)
+        if chosen.peers:
+            for name, (module, make) in PEERS.items():
+                if importlib.util.find_spec(module):
+                    contestants[name] = make(messages, preload)
+        rates: dict[str, list[float]] = {name: [] for name in contestants}
+        for run in contestants.values():
+            run()  # compiles, warms
+        for _ in range(chosen.rounds):
+            for name, run in contestants.items():
+                seconds, count = run()
+                rates[name].append(count / seconds / 1e6)
+    print(f"{'M updates/s':36} {'median':>8} {'best':>8}")
+    for name, found in rates.items():
+        print(f"{name:36} {statistics.median(found):8.2f} {max(found):8.2f}")
+
+
+if __name__ == "__main__":
+    main()
