@@ -298,6 +298,7 @@ def main() -> None:
     parser.add_argument("--yardstick", help="program to compare with")
     parser.add_argument("--list", type=Path, help="file with the events")
     parser.add_argument("--messages", type=int, default=1_000_000, help="events to make without --list")
+    parser.add_argument("--live", type=int, default=4000, help="orders alive at a time, without --list")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
     parser.add_argument("--peers", action="store_true")
@@ -306,7 +307,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = chosen.list or Path(folder) / "events"
         if chosen.list is None:
-            order_list.write(path, *order_list.generated(chosen.messages))
+            order_list.write(path, *order_list.generated(chosen.messages, live=chosen.live))
         preload, messages = order_list.read(path)
         records = order_list.as_transactions(messages)
         contestants: dict[str, Contestant] = {

@@ -21,13 +21,13 @@ MESSAGE = np.dtype(
 )
 ADD, DELETE, REDUCE, EXECUTE = range(4)
 MIDDLE = 1 << 16
-PRELOAD = 4000
 
 
 class _Flow:
-    """Orders around a fair price that wanders a tick at a time; about 4,000 live, deletions favour young ones."""
+    """Orders around a fair price that wanders a tick at a time; deletions favour young ones."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, live: int) -> None:
+        self.wanted = live
         self.random = random.Random(seed)
         self.fair = MIDDLE
         self.live: list[list[int]] = []  # id, side, price, size, place in this list
@@ -75,7 +75,7 @@ class _Flow:
     def step(self) -> None:
         if self.random.random() < 0.02:
             self.fair += self.random.choice((-1, 1))
-        lean = -0.05 if len(self.live) > 1.05 * PRELOAD else 0.05 if len(self.live) < 0.95 * PRELOAD else 0.0
+        lean = -0.05 if len(self.live) > 1.05 * self.wanted else 0.05 if len(self.live) < 0.95 * self.wanted else 0.0
         kind = self.random.random()
         if kind < 0.47 + lean:
             self.add()
@@ -96,14 +96,14 @@ class _Flow:
             self.take(EXECUTE, queue[0], queue[0][3] if whole else self.random.randint(1, queue[0][3]))
 
 
-def generated(count: int, seed: int = 1) -> tuple[int, NDArray[np.void]]:
-    """Return (preload, messages), ``count`` of them after the preload."""
-    flow = _Flow(seed)
-    while len(flow.messages) < PRELOAD:
+def generated(count: int, seed: int = 1, live: int = 4000) -> tuple[int, NDArray[np.void]]:
+    """Return (preload, messages), ``count`` of them after the preload of ``live`` orders."""
+    flow = _Flow(seed, live)
+    while len(flow.messages) < live:
         flow.add()
-    while len(flow.messages) < PRELOAD + count:
+    while len(flow.messages) < live + count:
         flow.step()
-    return PRELOAD, np.array(flow.messages, MESSAGE)
+    return live, np.array(flow.messages, MESSAGE)
 
 
 def write(path: Path, preload: int, messages: NDArray[np.void]) -> None:
