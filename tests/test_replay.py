@@ -297,3 +297,13 @@ def test_the_command_replays_a_file_and_writes_a_journal(sample, tmp_path):
     command = [sys.executable, "-m", "velox_tui", "feed", str(journal), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path), cwd=ROOT, check=True)
     assert json.loads(done.stdout)["format"] == "journal"
+
+
+def test_the_rate_shown_is_the_recorded_pace_until_another_is_asked_for(sample):
+    engine = Engine(configured(source__kind=str(sample), source__speed=0.01))
+    with engine:
+        assert np.isnan(engine.snapshot().rate_per_s)
+        engine.set_rate(1_000_000)
+        assert engine.snapshot().rate_per_s == 1_000_000
+        assert engine.wait(60) is State.DRAINED
+    assert_accounted_for(engine.report().as_dict())

@@ -178,8 +178,7 @@ class Supervisor:
 
     def _begin(self) -> None:
         chronicle = self.chronicle
-        rate = self._config.pipeline.ingress_rate_hz
-        chronicle.set_rate(float("inf") if rate == "max" else float(rate))
+        chronicle.set_rate(self._first_rate())
         chronicle.control[layout.CONTROL_SEED] = self._assembly.seed
         chronicle.control[layout.CONTROL_STARTED_UNIX_NS] = time.time_ns()
         for text in self._assembly.warnings:
@@ -188,6 +187,13 @@ class Supervisor:
         self._drift_ns = self._assembly.clock.behind_monotonic_ns()
         self._order(Phase.RUN)
         self._enter(State.RUNNING)
+
+    def _first_rate(self) -> float:
+        """Return the rate to begin with: infinity is maximum rate, not-a-number the recorded pace."""
+        if self._assembly.source.by_time:
+            return float("nan")
+        gap = float(self._control.rates[word.GAP])
+        return float("inf") if gap == 0.0 else float(self._config.pipeline.ingress_rate_hz)
 
     def _enter(self, state: State) -> None:
         if state == self.state:
@@ -203,7 +209,7 @@ class Supervisor:
         return f"{state.word}: {why}" if why else state.word
 
     def _order(self, phase: Phase) -> None:
-        """Give ingress a new phase (and whatever else was written before), and wait until it has taken it over."""
+        """Give ingress a new phase, and with it whatever else was written before."""
         words = self._words
         words[word.PHASE] = phase
         self._serial += 1

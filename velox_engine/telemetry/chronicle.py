@@ -55,7 +55,7 @@ class Chronicle:
         self.write_control()
 
     def set_rate(self, per_second: float) -> None:
-        """Note the rate asked for; infinity is maximum rate."""
+        """Note the rate asked for; infinity is maximum rate, not-a-number the recorded pace."""
         self.control[layout.CONTROL_RATE : layout.CONTROL_RATE + 1].view(np.float64)[0] = per_second
 
     def event(self, severity: str, text: str) -> None:
