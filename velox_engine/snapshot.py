@@ -166,7 +166,8 @@ class Snapshot:
     """One look at the engine. Counts never go back from one snapshot to the next of the same reader.
 
     ``rate_per_s`` is what is asked for: infinity is maximum rate, not-a-number the recorded pace.
-    ``lag_abandoned_s`` is due time given up by rate changes. ``stale`` names blocks that could not be read whole; their last good copy is shown.
+    ``lag_abandoned_s`` is due time given up by rate changes. ``stale`` names blocks that could not be read whole; their
+    last good copy is shown.
     """
 
     name: str
