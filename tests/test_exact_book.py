@@ -184,10 +184,15 @@ def test_symbols_learned_on_the_way_are_taken() -> None:
         book.apply(rows(add(1, 0, 10, 1), add(2, 0, 10, 1, symbol=1), add(3, 0, 10, 1)))
     assert caught.value.symbol == 1
     assert book.orders("A", 0)["order_id"].tolist() == [1]
-    table.append(Instrument("B"))
-    assert book.best("B") == (0, 0, 0, 0)
-    book.apply(rows(add(2, 0, 10, 1, symbol=1)))
-    assert book.orders("B", 0)["order_id"].tolist() == [2]
+    for number in range(1, 10):
+        table.append(Instrument(f"B{number}"))
+        assert book.best(number) == (0, 0, 0, 0)
+        book.apply(rows(add(number, 0, 10, 1, symbol=number)))
+        assert book.orders(f"B{number}", 0)["order_id"].tolist() == [number]
+        with pytest.raises(OrderBookError):
+            book.apply(rows(add(3, 0, 10, 1, symbol=number + 1)))
+    with pytest.raises(OrderBookError):
+        ExactBook([]).apply(rows(add(1, 0, 10, 1)))
 
 
 def test_ten_thousand_symbols_keep_their_own_orders() -> None:

@@ -62,6 +62,7 @@ class ExactBook:
         self.instruments = instruments
         self._indices: dict[str, int] = {}
         self._state = make_exact(len(instruments), windowed=windowed, orders=orders)
+        self._admit_symbols()
 
     def apply(self, batch: Transactions) -> Outcomes:
         """Apply an array of ``TRANSACTION`` in order; return what became of its records.
@@ -139,10 +140,16 @@ class ExactBook:
         return list(map(int, out))
 
     def _grow(self) -> None:
-        book = self._state.book[0]
-        if book["need"] == Need.SYMBOLS and book["needed"] >= len(self.instruments):
-            raise OrderBookError("unknown symbol index", symbol=int(book["needed"]))
-        self._state = grow(self._state)
+        need, needed = (int(self._state.book[name][0]) for name in ("need", "needed"))
+        if need == Need.SYMBOLS and needed >= len(self.instruments):
+            raise OrderBookError("unknown symbol index", symbol=needed)
+        if need != Need.SYMBOLS or needed >= len(self._state.stale):
+            self._state = grow(self._state)
+        self._admit_symbols()
+
+    def _admit_symbols(self) -> None:
+        """Let the compiled side take the symbols that the table has by now, and no others."""
+        self._state.book["symbols"] = min(len(self.instruments), len(self._state.stale))
 
     def _index(self, symbol: str | int) -> int:
         if isinstance(symbol, str):
