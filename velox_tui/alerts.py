@@ -81,8 +81,10 @@ class AlertKeeper:
             if p99 > float(limit) * (0.9 if "p99" in self._held else 1.0):
                 text = f"p99 over 10 s is {p99:,.0f} µs, the limit is {limit:g} µs"
                 found.append(Alert("p99", text, "warning", ("latency",)))
-        for worker in snapshot.stalled_workers:
-            found.append(Alert(f"stalled {worker}", f"worker {worker} has stalled", "error", ("cores", "pipeline")))
+        found += [
+            Alert(f"stalled {worker}", f"worker {worker} has stalled", "error", ("cores", "pipeline"))
+            for worker in snapshot.stalled_workers
+        ]
         if not snapshot.conservation.holds:
             text = "not conserved: " + "; ".join(snapshot.conservation.problems)
             found.append(Alert("conserved", text, "error", ("pipeline",)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Union
+from typing import Final, NamedTuple
 
 
 class Place(NamedTuple):
@@ -20,10 +20,10 @@ class Split:
     """Parts side by side (``across``) or one above another, each with its weight."""
 
     across: bool
-    parts: tuple[tuple[int, Node], ...]
+    parts: tuple[tuple[int, str | Split], ...]
 
 
-Node = Union[str, Split]
+Node = str | Split
 
 TINY: Final = (60, 16)
 SMALL: Final = (110, 32)
@@ -78,7 +78,7 @@ def tree(layout: str, size: str, heat: bool) -> Node:
     upper = _beside((64, "throughput"), (56, "pipeline"))
     if size == "medium":
         middle = _beside((42, book), (46, "latency"), (32, "bundles"))
-        return _above((13, upper), (16, middle), (9, _beside((1, "cores"), (1, "events"))))
+        return _above((13, upper), (17, middle), (8, _beside((1, "cores"), (1, "events"))))
     beside = _beside((54, "depth"), (66, "heat"), (80, "latency")) if heat else _beside((110, "depth"), (90, "latency"))
     return _above((20, upper), (24, beside), (14, _beside((60, "cores"), (60, "bundles"), (80, "events"))))
 

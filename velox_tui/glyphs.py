@@ -1,4 +1,4 @@
-"""What graphs and bars are made of: braille dots, block elements or ASCII. Pure functions from numpy to rows of text."""
+"""What graphs and bars are made of: braille dots, block elements or ASCII; pure functions from numpy to rows."""
 
 from __future__ import annotations
 

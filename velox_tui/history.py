@@ -80,7 +80,7 @@ class History:
         """Return the last seconds: times (unix s) and all values, shape (n, len(names))."""
         count = min(max(round(seconds / PERIOD_S), 1), self.last - self.first + 1) if self.last >= 0 else 0
         numbers = np.arange(self.last - count + 1, self.last + 1)
-        return numbers * PERIOD_S, self._values[numbers % self._kept]
+        return numbers.astype(np.float64) * PERIOD_S, self._values[numbers % self._kept]
 
     def copy(self) -> Self:
         """Return a copy that stays as it is while this goes on."""

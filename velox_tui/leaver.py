@@ -16,7 +16,8 @@ from velox_tui.signals import Ending
 
 _LOOK_S: Final = 0.25
 _PATIENCE_S: Final = 3.0
-_RESTORE: Final = b"\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?2004l\x1b[?1004l\x1b[<u\x1b[0m\r\n"
+_MODES: Final = (1049, 1000, 1002, 1003, 1006, 1015, 1016, 2004, 1004)  # alternate screen, mouse, paste, focus
+_RESTORE: Final = "".join(f"\x1b[?{mode}l" for mode in _MODES).encode() + b"\x1b[?25h\x1b[<u\x1b[0m\r\n"
 
 
 def has_gone(descriptor: int) -> bool:

@@ -42,6 +42,7 @@ Styles = dict[str, Style]
 
 ROLES: Final = (
     "text", "dim", "faint", "title", "frame", "focus", "accent", "good", "warn", "bad", "badge", "alarm", "bid", "ask",
+    "bids", "asks",
     "ingress", "orderbook", "bundles", "output", "dropped", "key",
 )  # fmt: skip
 """Every word that a line of a panel may be drawn in."""
@@ -59,8 +60,8 @@ def roles(variables: Mapping[str, str]) -> Styles:
     back, text = colour("background"), colour("foreground")
     own = back.ansi is not None or text.ansi is not None  # the terminal's own colours cannot be mixed
 
-    def style(front: Color, behind: Color = back, **more: bool) -> Style:
-        return Style(color=front.rich_color, bgcolor=behind.rich_color, **more)
+    def style(front: Color, bold: bool = False, dim: bool = False) -> Style:
+        return Style(color=front.rich_color, bgcolor=back.rich_color, bold=bold, dim=dim)
 
     def between(share: float) -> Style:
         return style(text, dim=True) if own else style(back.blend(text, share))
@@ -82,6 +83,8 @@ def roles(variables: Mapping[str, str]) -> Styles:
         "alarm": Style(color=back.rich_color, bgcolor=bad.rich_color, bold=True) if not own else Style(reverse=True),
         "bid": style(good),
         "ask": style(bad if own else bad.blend(text, 0.12)),
+        "bids": style(good if own else back.blend(good, 0.55)),
+        "asks": style(bad if own else back.blend(bad, 0.55)),
         "ingress": style(primary),
         "orderbook": style(secondary),
         "bundles": style(accent),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label
@@ -11,7 +14,7 @@ from textual.widgets import Button, Label
 class ConfirmScreen(ModalScreen[str]):
     """Answers ``drain``, ``leave`` or ``cancel``."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "answer('cancel')", "Cancel"),
         ("d", "answer('drain')", "Drain and quit"),
         ("l", "answer('leave')", "Leave at once"),

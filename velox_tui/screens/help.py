@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -35,7 +38,7 @@ def help_text(chosen: dict[str, str], read_only: bool, glyphs: Glyphs) -> str:
 class HelpScreen(ModalScreen[None]):
     """The help, above the dashboard; any of the keys that leave things ends it."""
 
-    BINDINGS = [("escape,q,question_mark,f1,ctrl+c,enter", "app.pop_screen", "Back")]
+    BINDINGS: ClassVar[list[BindingType]] = [("escape,q,question_mark,f1,ctrl+c,enter", "app.pop_screen", "Back")]
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -11,7 +11,6 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.css.query import NoMatches
-from textual.screen import Screen
 
 from velox_engine.config import Config
 from velox_engine.errors import EngineError
@@ -58,7 +57,7 @@ _UNFOCUSED_S: Final = 1.0
 _OWN_EVENTS: Final = 256
 
 
-class MainScreen(Steering, Viewing, Screen[None]):
+class MainScreen(Steering, Viewing):
     """Status, the board of panels, and the line of keys."""
 
     BINDINGS = bindings()

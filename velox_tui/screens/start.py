@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Middle
 from textual.screen import Screen
 from textual.widgets import Static
@@ -21,7 +24,7 @@ def progress_text(what: str, done: int, total: int, ascii_only: bool, width: int
 class StartScreen(Screen[None]):
     """Name, progress, and how to leave."""
 
-    BINDINGS = [("q,ctrl+c", "app.cancel_start", "Leave")]
+    BINDINGS: ClassVar[list[BindingType]] = [("q,ctrl+c", "app.cancel_start", "Leave")]
 
     def __init__(self, ascii_only: bool) -> None:
         super().__init__()

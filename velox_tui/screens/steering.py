@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from velox_engine.snapshot import State
 from velox_tui.numbers import rate
+from velox_tui.screens.base import Dashboard
 from velox_tui.screens.confirm import ConfirmScreen
-
-if TYPE_CHECKING:
-    from velox_tui.app import VeloxApp
-    from velox_tui.commander import Commander
 
 _RATES: Final = (1, 2, 5)
 LEAST_RATE: Final = 1.0
@@ -27,28 +24,24 @@ def next_rate(now: float, up: bool) -> float:
     return max(next(step for step in reversed(steps) if step < now * 0.9999), LEAST_RATE)
 
 
-class Steering:
+class Steering(Dashboard):
     """A part of the dashboard's screen."""
 
-
-    commander: Commander
-    engine: Any
-    read_only: bool
     _rate_before = math.nan
     _slot: int | None = None
     _leaving = False
 
     def answered(self, what: str, error: Exception | None) -> None:
         """Take a command's answer from the commander's thread to the screen's."""
-        app = self.app
-        if app._loop is not None and app.is_running:
-            app._loop.call_soon_threadsafe(self._told, what, error)
+        loop = self.app._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._told, what, error)
 
     def _told(self, what: str, error: Exception | None) -> None:
         if error is not None:
-            self.note("error" if isinstance(error, RuntimeError) else "warning", f"{error}", notice=True)  # type: ignore[attr-defined]
+            self.note("error" if isinstance(error, RuntimeError) else "warning", f"{error}", notice=True)
         elif what:
-            self.notify(what, timeout=2, markup=False)  # type: ignore[attr-defined]
+            self.notify(what, timeout=2, markup=False)
 
     def action_pause(self) -> None:
         """Pause or go on."""
@@ -62,7 +55,7 @@ class Steering:
         self.commander.give("drained", self.engine.drain)
 
     def _asked_rate(self) -> float:
-        glance = self.sampler.latest  # type: ignore[attr-defined]
+        glance = self.sampler.latest
         return float(glance.snapshot.rate_per_s) if glance is not None else math.nan
 
     def _set_rate(self, per_second: float) -> None:
@@ -77,7 +70,8 @@ class Steering:
     def action_slower(self) -> None:
         """Go a step down; from maximum rate to just below what is reached."""
         now = self._asked_rate()
-        reached = self.sampler.latest.rate("ingress") if math.isinf(now) else now  # type: ignore[attr-defined]
+        glance = self.sampler.latest
+        reached = glance.rate("ingress") if glance is not None and math.isinf(now) else now
         if reached > 0:
             self._set_rate(next_rate(reached, False))
 
@@ -117,12 +111,12 @@ class Steering:
 
     def leave(self, *, drain: bool) -> None:
         """Stop the engine and leave when it has stopped; until then the screen shows how it empties."""
-        self._leaving = self.app.leaving = True
+        self._leaving = self.velox.leaving = True
         self.engine.request_stop("left by the user", drain)
         if self.engine.wait_stopped(0):
             self.app.exit()
 
     def stopped(self) -> None:
         """Leave, if that is what it stopped for; an engine that failed stays to be looked at."""
-        if self.app.leaving:
+        if self.velox.leaving:
             self.app.exit()

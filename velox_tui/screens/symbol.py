@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
@@ -25,7 +26,7 @@ def matching(names: Sequence[str], typed: str) -> list[int]:
 class SymbolScreen(ModalScreen[int | None]):
     """Answers the index of a symbol, or ``None``."""
 
-    BINDINGS = [("escape,ctrl+c", "answer", "Back")]
+    BINDINGS: ClassVar[list[BindingType]] = [("escape,ctrl+c", "answer", "Back")]
 
     def __init__(self, names: Sequence[str], chosen: int) -> None:
         super().__init__()

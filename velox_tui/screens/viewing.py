@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from velox_tui.arrangement import neighbour
 from velox_tui.export import export_all
-from velox_tui.scene import DEPTHS, GROUPS, SERIES, WINDOWS, Look
+from velox_tui.scene import DEPTHS, GROUPS, SERIES, WINDOWS
+from velox_tui.screens.base import Dashboard
 from velox_tui.screens.help import HelpScreen, help_text
 from velox_tui.screens.symbol import SymbolScreen
 from velox_tui.themes import DARK, LIGHT
 from velox_tui.widgets.events import Events
-
-if TYPE_CHECKING:
-    from velox_tui.app import VeloxApp
 
 T = TypeVar("T")
 
@@ -32,37 +30,33 @@ def following(words: Sequence[str], now: str) -> str:
     return words[(words.index(now) + 1) % len(words)] if now in words else words[0]
 
 
-class Viewing:
+class Viewing(Dashboard):
     """A part of the dashboard's screen."""
-
-
-    look: Look
-    usual_window: int
 
     def _look(self, **changes: Any) -> None:
         self.look = replace(self.look, **changes)
         if changes.keys() & {"layout", "zoomed", "heat"}:
-            self.lay_out()  # type: ignore[attr-defined]
-            self.call_after_refresh(self.paint, True)  # type: ignore[attr-defined]
+            self.lay_out()
+            self.call_after_refresh(self.paint, True)
         else:
-            self.paint()  # type: ignore[attr-defined]
+            self.paint()
 
     def action_freeze(self) -> None:
         """Hold the picture, or let it go."""
-        self.hold(not self.look.frozen)  # type: ignore[attr-defined]
+        self.hold(not self.look.frozen)
         self._look(frozen=not self.look.frozen)
 
     def action_zoom(self) -> None:
         """Give the focused panel all the room, or end that."""
-        focused = self.focused  # type: ignore[attr-defined]
+        focused = self.focused
         if self.look.zoomed:
             self.action_back()
-        elif focused is not None and focused.id in self.places:  # type: ignore[attr-defined]
+        elif focused is not None and focused.id in self.places:
             self._look(zoomed=focused.id)
         else:
-            first = next(iter(self.places), None)  # type: ignore[attr-defined]
+            first = next(iter(self.places), None)
             if first is not None:
-                self.query_one(f"#{first}").focus()  # type: ignore[attr-defined]
+                self.query_one(f"#{first}").focus()
                 self._look(zoomed=first)
 
     def action_back(self) -> None:
@@ -70,7 +64,7 @@ class Viewing:
         if self.look.zoomed:
             self._look(zoomed="")
         else:
-            self.set_focus(None)  # type: ignore[attr-defined]
+            self.set_focus(None)
 
     def action_layout(self, name: str) -> None:
         """Show another layout."""
@@ -98,7 +92,7 @@ class Viewing:
 
     def action_heat(self) -> None:
         """Show the heat map, or no longer."""
-        self._look(heat=not self.shows_heat)  # type: ignore[attr-defined]
+        self._look(heat=not self.shows_heat)
 
     def action_severity(self) -> None:
         """Change which events are shown."""
@@ -106,7 +100,7 @@ class Viewing:
 
     def action_symbol(self) -> None:
         """Choose the symbol."""
-        glance = self.sampler.latest  # type: ignore[attr-defined]
+        glance = self.sampler.latest
         if glance is not None:
             names = [str(each["symbol"]) for each in glance.instruments]
             self.app.push_screen(SymbolScreen(names, self.look.symbol), self._chosen)
@@ -114,32 +108,32 @@ class Viewing:
     def _chosen(self, symbol: int | None) -> None:
         if symbol is not None and symbol != self.look.symbol:
             self._look(symbol=symbol)
-            self.watch_symbol(symbol)  # type: ignore[attr-defined]
+            self.watch_symbol(symbol)
 
     def action_next_theme(self) -> None:
         """Take the next theme, ours first."""
         others = sorted(name for name in self.app.available_themes if name not in (DARK.name, LIGHT.name))
         self.app.theme = following((DARK.name, LIGHT.name, *others), self.app.theme)
-        self.notify(f"theme {self.app.theme}", timeout=2)  # type: ignore[attr-defined]
+        self.notify(f"theme {self.app.theme}", timeout=2)
 
     def action_export(self) -> None:
         """Write picture, snapshot and history."""
-        glance = self.sampler.latest  # type: ignore[attr-defined]
+        glance = self.sampler.latest
         if glance is None:
             return
         picture = self.app.export_screenshot()
-        times, values = self.history.table(self.look.window)  # type: ignore[attr-defined]
-        names = self.history.names  # type: ignore[attr-defined]
+        times, values = self.history.table(self.look.window)
+        names = self.history.names
 
         def write() -> None:
             base = export_all(glance.snapshot, picture, times, values, names)
-            self.answered(f"written: {base}.svg, .json, .csv", None)  # type: ignore[attr-defined]
+            self.answered(f"written: {base}.svg, .json, .csv", None)
 
-        self.commander.give("", write)  # type: ignore[attr-defined]
+        self.commander.give("", write)
 
     def action_help(self) -> None:
         """Show all keys."""
-        self.app.push_screen(HelpScreen(help_text(self.chosen, self.read_only, self.glyphs)))  # type: ignore[attr-defined]
+        self.app.push_screen(HelpScreen(help_text(self.chosen, self.read_only, self.glyphs)))
 
     def action_command_palette(self) -> None:
         """Search for a command."""
@@ -149,24 +143,24 @@ class Viewing:
 
     def action_next_panel(self) -> None:
         """Focus the next panel."""
-        self.focus_next()  # type: ignore[attr-defined]
+        self.focus_next()
 
     def action_previous_panel(self) -> None:
         """Focus the panel before."""
-        self.focus_previous()  # type: ignore[attr-defined]
+        self.focus_previous()
 
     def action_move(self, direction: str) -> None:
         """Focus the neighbour; in Events up and down scroll."""
-        focused = self.focused  # type: ignore[attr-defined]
+        focused = self.focused
         if isinstance(focused, Events) and direction in ("up", "down"):
             focused.scroll(-1 if direction == "up" else 1)
             return
         current = focused.id if focused is not None and focused.id else ""
-        found = neighbour(self.places, current, direction)  # type: ignore[attr-defined]
+        found = neighbour(self.places, current, direction)
         if found is not None:
-            self.query_one(f"#{found}").focus()  # type: ignore[attr-defined]
+            self.query_one(f"#{found}").focus()
 
     def action_page(self, by: int) -> None:
         """Scroll Events a page."""
-        events = self.query_one(Events)  # type: ignore[attr-defined]
+        events = self.query_one(Events)
         events.scroll(by * max(events.size.height - 3, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from velox_engine.snapshot import WorkerSnapshot
+from velox_engine.snapshot import State, WorkerSnapshot
 from velox_tui.glyphs import bar, spark
 from velox_tui.lines import Drawn, Line, line
 from velox_tui.machine import Core
@@ -31,7 +31,8 @@ def stages_of(worker: WorkerSnapshot) -> str:
 def worker_parts(scene: Scene, worker: WorkerSnapshot) -> tuple[str, str]:
     """Write a worker: its stages, its own busy share, and how old its heartbeat is when that is worth telling."""
     before = next((each for each in scene.glance.second.workers if each.index == worker.index), worker)
-    if worker.index in scene.snapshot.stalled_workers or (worker.heartbeat_age_s > _STALE_S and scene.snapshot.state < 4):
+    late = worker.heartbeat_age_s > _STALE_S and scene.snapshot.state < State.DRAINED
+    if worker.index in scene.snapshot.stalled_workers or late:
         return f"{stages_of(worker)} STALLED, beat {worker.heartbeat_age_s:.1f} s ago", "bad"
     return f"{stages_of(worker)} {percent(busy_share(before, worker))} busy", "text"
 

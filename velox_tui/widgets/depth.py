@@ -88,7 +88,7 @@ def ladder_rows(
             (f"{short(total):>7}" if with_total else "", "dim"),
             (f"{int(side.orders[row]):>5}" if with_orders else "", "dim"),
             (" ", "text"),
-            (full, role),
+            (full, f"{role}s"),
         )
 
     upper = [level(asks, row, "ask") for row in range(len(asks.prices) - 1, -1, -1)]
@@ -112,7 +112,7 @@ def _middle(book: DepthSnapshot, bids: Side, asks: Side, decimals: int, about: s
         text += part if len(text) + len(part) <= width else ""
     room = width - len(text) - 2
     full, rest = bar(share, min(room, 16), glyphs) if room >= 4 else ("", "")
-    return line((text, "title"), ("  " if full or rest else "", "text"), (full, "bid"), (rest, "ask"))
+    return line((text, "title"), ("  " if full or rest else "", "text"), (full, "bids"), (rest, "asks"))
 
 
 def trade_rows(
@@ -144,7 +144,8 @@ class Depth(Panel):
         state, _ = _STATES[book.state]
         tick = max(int(instrument["tick"]), 1)
         steps = scaled(tick * look.group, int(instrument["price_decimals"])).rstrip("0").rstrip(".")
-        figure = f"{name} {state}, {look.depth} {scene.glyphs.plain('×')} {steps}"
+        shown = min(look.depth, max((height - 2) // 2, 1))
+        figure = f"{name} {state}, {shown} {scene.glyphs.plain('×')} {steps}"
         trades_width = 21
         room = width - trades_width - 1 if width >= 60 else width
         rows = ladder_rows(book, instrument, look.depth, look.group, room, height, scene.glyphs)

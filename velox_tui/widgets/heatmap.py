@@ -16,7 +16,7 @@ from velox_tui.scene import Scene
 from velox_tui.widgets.panel import Panel
 from velox_tui.widgets.throughput import time_axis
 
-_ROLES: Final = ("text", "bid", "ask", "accent")
+_ROLES: Final = ("text", "bids", "asks", "accent")
 _TRADE: Final = 3
 
 

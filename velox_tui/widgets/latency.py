@@ -1,4 +1,4 @@
-"""Latency: percentiles from due time to each stage, each stage's service time, the histogram, and the host's hiccups."""
+"""Latency: percentiles from due time to each stage, service times, the histogram, and the host's own hiccups."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def decades(*histograms: Histogram) -> tuple[int, int]:
         return 3, 6
     low = min(max(each.least, 1) for each in held)
     high = max(max(each.largest, 1) for each in held)
-    first = int(math.floor(math.log10(low)))
-    return first, max(int(math.floor(math.log10(high))) + 1, first + 2)
+    first = math.floor(math.log10(low))
+    return first, max(math.floor(math.log10(high)) + 1, first + 2)
 
 
 def by_column(histogram: Histogram, first: int, last: int, columns: int) -> NDArray[np.float64]:

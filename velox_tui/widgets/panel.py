@@ -22,7 +22,7 @@ _FRAME = 2  # columns, and rows, that the frame takes
 
 def framed(drawn: Drawn, title: str, role: str, width: int, height: int, glyphs: Glyphs) -> list[Line]:
     """Put a panel's lines into a frame of ``width`` by ``height``, with its title and key figure in the upper edge."""
-    corner_a, flat, corner_b, side, corner_c, corner_d = glyphs.frame
+    corner_a, flat, corner_b, side, corner_c, corner_d = tuple(glyphs.frame)
     if width < 4 or height < 3:
         return [fitted(((f"{title} {drawn.figure}", "text"),), width)] * min(height, 1) + [
             fitted((), width) for _ in range(height - 1)

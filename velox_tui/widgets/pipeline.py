@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from velox_engine.snapshot import RingSnapshot, Snapshot, StageSnapshot, State
 from velox_tui.glyphs import bar
@@ -70,7 +71,9 @@ def stage_line(work: Work, narrow: bool, is_bottleneck: bool, scene: Scene) -> L
         (rate(work.per_second, 8), "text"),
         (f"  {word:10}", "bad" if is_bottleneck else role),
     ]
-    if not narrow:
+    if narrow:
+        parts.append((f"{percent(work.share)} of a core", "dim"))
+    else:
         parts += [
             (f"{percent(work.share)} of a core", "text"),
             (f"  {latency(work.service_ns, scene.glyphs.micro)} each", "dim"),
@@ -117,7 +120,7 @@ def draining_lines(scene: Scene, width: int) -> list[Line]:
     snapshot = scene.snapshot
     left = (snapshot.drain_deadline_unix_ns - snapshot.taken_unix_ns) * 1e-9 if snapshot.drain_deadline_unix_ns else 0.0
     counts = [stage.processed for stage in snapshot.stages]
-    between = [max(a - b, 0) for a, b in zip(counts, counts[1:], strict=False)]
+    between = [max(a - b, 0) for a, b in pairwise(counts)]
     where = " ".join(
         f"{NAMES[s.name].lower()} {count:,}" for s, count in zip(snapshot.stages[1:], between, strict=True)
     )
