@@ -54,6 +54,7 @@ PANELS: Final[dict[str, type[Panel]]] = {
     "figures": Figures,
 }
 _UNFOCUSED_S: Final = 1.0
+_HALF_TICK_S: Final = 0.02
 _OWN_EVENTS: Final = 256
 
 
@@ -82,6 +83,8 @@ class MainScreen(Steering, Viewing):
         self._held: tuple[Glance, History, HeatHistory] | None = None
         self._painted = (-1, self.look)
         self._painted_at = 0.0
+        self._panel_at: dict[str, float] = {}
+        self._state: State | None = None
         self._thread_s = 0.0
         self._source_ended = False
 
@@ -200,7 +203,7 @@ class MainScreen(Steering, Viewing):
         glance = self.sampler.latest
         if glance is None:
             return
-        changed = anyway or self._painted[1] != self.look
+        changed = anyway or self._painted[1] != self.look or self._state is not glance.snapshot.state
         if not changed and self._painted[0] == glance.serial:
             return
         used = time.thread_time()
@@ -208,13 +211,16 @@ class MainScreen(Steering, Viewing):
             spent = (used - self._thread_s) * 1000
             self.frame_ms = spent if math.isnan(self.frame_ms) else self.frame_ms + 0.1 * (spent - self.frame_ms)
         self._thread_s = used
-        self._painted, self._painted_at = (glance.serial, self.look), time.monotonic()
+        now = time.monotonic()
+        self._painted, self._painted_at, self._state = (glance.serial, self.look), now, glance.snapshot.state
         scene = self.scene(glance)
         with self.app.batch_update():
             self.query_one(Status).paint(replace(scene, glance=glance))
-            if self._held is None or changed:
-                for key in self.places:
-                    self.query_one(f"#{key}", Panel).paint(scene)
+            for key in self.places if self._held is None or changed else ():
+                panel = self.query_one(f"#{key}", Panel)
+                if changed or now - self._panel_at.get(key, 0.0) >= panel.every - _HALF_TICK_S:
+                    self._panel_at[key] = now
+                    panel.paint(scene)
 
     def hold(self, held: bool) -> None:
         """Hold the picture as it is, or let it go."""

@@ -72,6 +72,7 @@ class Bundles(Panel):
     """What leaves together."""
 
     title = "Bundles"
+    every = 0.25
 
     def draw(self, scene: Scene, width: int, height: int) -> Drawn:
         """Draw them under their rate."""

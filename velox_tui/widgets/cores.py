@@ -84,6 +84,7 @@ class Cores(Panel):
     """Every core that this process may use."""
 
     title = "Cores"
+    every = 0.5
 
     def draw(self, scene: Scene, width: int, height: int) -> Drawn:
         """Draw the cores under their mean."""

@@ -35,6 +35,7 @@ class Events(Panel):
     """The journal of this run, the newest below."""
 
     title = "Events"
+    every = 0.25
 
     def __init__(self, key: str) -> None:
         super().__init__(key)

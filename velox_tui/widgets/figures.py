@@ -32,6 +32,7 @@ class Figures(Panel):
     """The tiny layout."""
 
     title = "Velox"
+    every = 0.2
 
     def draw(self, scene: Scene, width: int, height: int) -> Drawn:
         """Write as many figures as there are rows."""

@@ -106,6 +106,7 @@ class HeatMap(Panel):
     """The second view of the book."""
 
     title = "Depth over time"
+    every = 0.5
 
     def __init__(self, key: str) -> None:
         super().__init__(key)

@@ -141,6 +141,7 @@ class Latency(Panel):
     """How long things take."""
 
     title = "Latency"
+    every = 0.25
 
     def draw(self, scene: Scene, width: int, height: int) -> Drawn:
         """Draw the table and the histogram under the p99 of the last 10 s."""

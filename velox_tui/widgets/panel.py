@@ -101,6 +101,8 @@ class Panel(Rows, can_focus=True):
     """A framed panel. A subclass says its ``title`` and draws; what it raises is shown in its own place."""
 
     title: ClassVar[str] = ""
+    every: ClassVar[float] = 0.0
+    """At most so often it is painted, s: figures that change ten times a second cannot be read, only paid for."""
 
     class Zoomed(Message):
         """The panel wants all the room, or to give it back."""

@@ -166,6 +166,7 @@ class Pipeline(Panel):
     """The four stages and their three rings."""
 
     title = "Pipeline"
+    every = 0.2
 
     def draw(self, scene: Scene, width: int, height: int) -> Drawn:
         """Draw the stages under what is inside."""
