@@ -67,7 +67,7 @@ def tree(layout: str, size: str, heat: bool) -> Node:
         return _above((18, both), (4, "events") if size == "small" else (4, _beside((3, "throughput"), (2, "events"))))
     if layout == "latency":
         if size == "small":
-            return _above((15, "latency"), (7, _beside((1, "throughput"), (1, "cores"))))
+            return _above((17, "latency"), (5, _beside((1, "throughput"), (1, "cores"))))
         return _above((24, "latency"), (12, _beside((5, "throughput"), (3, "cores"), (3, "events"))))
     if size == "small":
         return _above(

@@ -22,6 +22,7 @@ _STATES = {
     BookState.CROSSED: ("crossed", "warn"),
 }
 _BID, _ASK = 0, 1
+_HEAD_FROM = 8  # rows
 
 
 class Side(NamedTuple):
@@ -51,6 +52,12 @@ def grouped(levels: Levels, step: int, side: int, depth: int) -> Side:
     return Side(marks[begins][:depth], sizes[:depth], orders[:depth], int(ordered[:, 1].sum()))
 
 
+def side_rows(height: int) -> tuple[int, int]:
+    """Return how many asks and bids ``height`` rows have room for, beside the middle and, where it fits, the head."""
+    left = max(height - (2 if height >= _HEAD_FROM else 1), 1)
+    return max(left // 2, 1), max(left - left // 2, 1)
+
+
 def imbalance(bids: Side, asks: Side) -> float:
     """Return the bids' share of the size that is shown; NaN where there is none."""
     whole = int(bids.sizes.sum() + asks.sizes.sum())
@@ -62,9 +69,10 @@ def ladder_rows(
 ) -> list[Line]:
     """Draw the ladder in ``height`` rows: price, size, cumulative size, orders where they are known, size bars."""
     decimals, tick = int(instrument["price_decimals"]), max(int(instrument["tick"]), 1)
-    side_rows = max((height - 2) // 2, 1)
-    shown = min(depth, side_rows)
-    bids, asks = grouped(book.bids, tick * group, _BID, shown), grouped(book.asks, tick * group, _ASK, shown)
+    above, below = side_rows(height)
+    shown = min(depth, above)
+    asks = grouped(book.asks, tick * group, _ASK, shown)
+    bids = grouped(book.bids, tick * group, _BID, min(depth, below))
     about = glyphs.about if book.approximate else ""
     price_width = max(
         (len(scaled(int(price), decimals)) for price in (*bids.prices[:1], *asks.prices[:1], *asks.prices[-1:])),
@@ -92,7 +100,7 @@ def ladder_rows(
         )
 
     upper = [level(asks, row, "ask") for row in range(len(asks.prices) - 1, -1, -1)]
-    rows += [()] * (shown - len(upper)) + upper
+    rows = [*rows[: height >= _HEAD_FROM], *[()] * (shown - len(upper)), *upper]
     rows.append(_middle(book, bids, asks, decimals, about, width, glyphs))
     rows += [level(bids, row, "bid") for row in range(len(bids.prices))]
     return rows
@@ -144,7 +152,7 @@ class Depth(Panel):
         state, _ = _STATES[book.state]
         tick = max(int(instrument["tick"]), 1)
         steps = scaled(tick * look.group, int(instrument["price_decimals"])).rstrip("0").rstrip(".")
-        shown = min(look.depth, max((height - 2) // 2, 1))
+        shown = min(look.depth, max(side_rows(height)))
         figure = f"{name} {state}, {shown} {scene.glyphs.plain('×')} {steps}"
         trades_width = 21
         room = width - trades_width - 1 if width >= 60 else width

@@ -62,7 +62,7 @@ def bottleneck(found: list[Work]) -> str | None:
     return busiest.name if busiest.share >= _BOTTLENECK else None
 
 
-def stage_line(work: Work, narrow: bool, is_bottleneck: bool, scene: Scene) -> Line:
+def stage_line(work: Work, width: int, is_bottleneck: bool, scene: Scene) -> Line:
     """Write a stage: name, rate, what it does, share of a core, cost a transaction."""
     role = {"held back": "warn", "busy": "accent", "waiting": "text"}.get(work.word, "dim")
     word = "BOTTLENECK" if is_bottleneck else work.word
@@ -71,8 +71,8 @@ def stage_line(work: Work, narrow: bool, is_bottleneck: bool, scene: Scene) -> L
         (rate(work.per_second, 8), "text"),
         (f"  {word:10}", "bad" if is_bottleneck else role),
     ]
-    if narrow:
-        parts.append((f"{percent(work.share)} of a core", "dim"))
+    if width < 60:
+        parts.append((f"{percent(work.share)}{' of a core' if width >= 48 else ''}", "dim"))
     else:
         parts += [
             (f"{percent(work.share)} of a core", "text"),
@@ -138,8 +138,7 @@ def pipeline_rows(scene: Scene, width: int, height: int) -> list[Line]:
     """Draw stages and rings from ingress to output; with little room the rings stand beside the stages."""
     found = works(scene.glance.second, scene.snapshot)
     slow = bottleneck(found) if scene.snapshot.state in (State.RUNNING, State.DRAINING) else None
-    narrow = width < 60
-    stages = [stage_line(work, narrow, work.name == slow, scene) for work in found]
+    stages = [stage_line(work, width, work.name == slow, scene) for work in found]
     rings = [ring_line(ring, width, scene) for ring in scene.snapshot.rings]
     rows: list[Line] = []
     if height < len(stages) + len(rings):

@@ -46,7 +46,7 @@ def state_sign(snapshot: Snapshot, glyphs: Glyphs) -> str:
     return glyphs.paused if snapshot.state in (State.PAUSED, State.DRAINED) else glyphs.running
 
 
-def status_parts(scene: Scene) -> list[list[Part]]:
+def status_parts(scene: Scene, wide: bool) -> list[list[Part]]:
     """Return the parts of the bar, the most important first, each to be left out where there is no room."""
     snapshot, glance = scene.snapshot, scene.glance
     word, role = state_word(snapshot)
@@ -67,7 +67,9 @@ def status_parts(scene: Scene) -> list[list[Part]]:
             ("  ", "text"),
         ],
         [(f"{clock(snapshot.uptime_s)}  ", "text")],
-        [(f"{cost}  " if cost else "", "dim")],
+        [(f"{cost}  " if cost else "", "dim")]
+        if wide
+        else [(f"ui {100 * glance.cost:4.1f}%  " if cost else "", "dim")],
         [(f"{source_of(snapshot)}  ", "dim")],
         [("read-only  " if scene.read_only else "", "accent")],
     ]
@@ -76,7 +78,7 @@ def status_parts(scene: Scene) -> list[list[Part]]:
 def status_line(scene: Scene, width: int) -> Line:
     """Write the bar: what does not fit is left out, the least important first."""
     order = (0, 1, 5, 2, 3, 4, 7, 8, 6)
-    parts = status_parts(scene)
+    parts = status_parts(scene, width >= 90)
     kept, room = [], width
     for index, part in enumerate(parts):
         need = width_of(tuple(part))
