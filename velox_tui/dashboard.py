@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from velox_engine.config import Config
@@ -51,7 +52,7 @@ def run(config: Config, options: RunOptions) -> int:
     app = checked_app(config, starter, options)
     ending = Ending(starter, wake=lambda: _wake(app))
     finished = _Finish(starter, ending, options)
-    leaver = Leaver(ending, finished.stopped, lambda: app.leaving, finished.code)
+    leaver = Leaver(ending, finished.stopped, lambda: app.leaving, lambda: finished.code(silent=True))
     with ending.installed(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         leaver.start()
         try:
@@ -90,6 +91,9 @@ class _Finish:
     def __init__(self, starter: Starter, ending: Ending, options: RunOptions) -> None:
         self._starter, self._ending, self._options = starter, ending, options
 
+    def _to_file(self) -> str | None:
+        return None if self._options.report == "-" else self._options.report
+
     def stopped(self) -> bool:
         """Say whether the engine has stopped, or never came to run."""
         engine = self._starter.engine
@@ -97,8 +101,11 @@ class _Finish:
             return True
         return engine is not None and engine.wait_stopped(0)
 
-    def code(self) -> int:
-        """Wait for the end, say how it was, and return the exit code."""
+    def code(self, silent: bool = False) -> int:
+        """Wait for the end, say how it was, and return the exit code.
+
+        ``silent`` says nothing on the terminal, which may not read any more: whoever writes to it would wait for ever.
+        """
         from velox_tui.figures import drain_line, final_statistics
         from velox_tui.headless import finish
 
@@ -106,6 +113,8 @@ class _Finish:
         if self._starter.error is not None or engine is None:
             return EXIT_BASE + self._ending.signal if self._ending.signal is not None else _FAILED
         report: Report = engine.stop(reason="the screen ended")
+        if silent:
+            return finish(report, self._ending, replace(self._options, report=self._to_file()))
         if self._options.report != "-":
             put(drain_line(report) + "\n" + final_statistics(report))
         for warning in report.warnings:
