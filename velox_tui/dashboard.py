@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import signal
-from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from velox_engine.config import Config
@@ -17,17 +17,20 @@ from velox_tui.leaver import Leaver
 from velox_tui.options import RunOptions
 from velox_tui.signals import EXIT_BASE, Ending
 from velox_tui.starter import Starter
-from velox_tui.streams import complain, put
+from velox_tui.streams import complain
 
 if TYPE_CHECKING:
     from velox_engine.engine import Engine
     from velox_engine.report import Report
 
 _FAILED = 1
+_LOOK_S = 0.1
+_AT_ONCE = 2  # so many signals
 
 
 def _prepare() -> None:
     """Import what the dashboard draws with while the start is on the screen."""
+    import_module("velox_tui.screens.main")
 
 
 def checked_app(config: Config, starter: Starter, options: RunOptions) -> VeloxApp:
@@ -60,7 +63,9 @@ def run(config: Config, options: RunOptions) -> int:
         finally:
             leaver.left()
             starter.request_stop("the screen ended")
-        starter.done.wait()
+        while not starter.done.wait(_LOOK_S):
+            if ending.count >= _AT_ONCE:
+                os._exit(EXIT_BASE + (ending.signal or 0))  # the compiler does not let go
         if starter.error is not None:
             return _not_started(starter.error, ending)
         crashed = bool(app.return_code) or app._exception is not None
@@ -91,9 +96,6 @@ class _Finish:
     def __init__(self, starter: Starter, ending: Ending, options: RunOptions) -> None:
         self._starter, self._ending, self._options = starter, ending, options
 
-    def _to_file(self) -> str | None:
-        return None if self._options.report == "-" else self._options.report
-
     def stopped(self) -> bool:
         """Say whether the engine has stopped, or never came to run."""
         engine = self._starter.engine
@@ -104,19 +106,27 @@ class _Finish:
     def code(self, silent: bool = False) -> int:
         """Wait for the end, say how it was, and return the exit code.
 
-        ``silent`` says nothing on the terminal, which may not read any more: whoever writes to it would wait for ever.
+        ``silent`` says nothing on the terminal, which may not read any more.
         """
+        from velox_tui.ending import TO_OUTPUT, exit_code, write_report
         from velox_tui.figures import drain_line, final_statistics
-        from velox_tui.headless import finish
+        from velox_tui.output import LineOutput
 
         engine: Engine | None = self._starter.engine
         if self._starter.error is not None or engine is None:
             return EXIT_BASE + self._ending.signal if self._ending.signal is not None else _FAILED
         report: Report = engine.stop(reason="the screen ended")
-        if silent:
-            return finish(report, self._ending, replace(self._options, report=self._to_file()))
-        if self._options.report != "-":
-            put(drain_line(report) + "\n" + final_statistics(report))
-        for warning in report.warnings:
-            complain(warning)
-        return finish(report, self._ending, self._options)
+        path, count, messages = self._options.report, self._ending.count, LineOutput.messages()
+        if silent and path == TO_OUTPUT:
+            path = None
+        if not silent:
+            for warning in report.warnings:
+                messages.tell(warning)
+            if path != TO_OUTPUT:
+                lines = LineOutput.standard()
+                lines.put(drain_line(report) + "\n" + final_statistics(report))
+                lines.close()
+        written = path is None or write_report(report, path, messages, lambda: self._ending.count > count)
+        if not silent:
+            messages.close()
+        return exit_code(report, self._ending.signal) if written else _FAILED
