@@ -31,6 +31,7 @@ SIZES = {"": (120, 40), "-80x24": (80, 24), "-200x60": (200, 60)}
 LAYOUTS = ("overview", "pipeline", "book", "latency")
 THEMES = ("velox-dark", "velox-light")
 FRAME_S = 0.5
+RECORDED_RATE = 5_000  # a day of one stock in about a minute
 
 
 def picture(app: VeloxApp) -> tuple[list[list[Cell]], str]:
@@ -75,9 +76,8 @@ async def wait(pilot: Any, seconds: float) -> None:
 
 async def make(out: Path, source: str) -> None:
     """Run the dashboard and take the pictures."""
-    config = load_config(
-        overrides={"source.seed": 7, "source.kind": source, "source.loop": source != "synthetic"}, environ={}
-    )
+    recorded = {} if source == "synthetic" else {"source.loop": True, "pipeline.ingress_rate_hz": RECORDED_RATE}
+    config = load_config(overrides={"source.seed": 7, "source.kind": source, **recorded}, environ={})
     starter = Starter(config)
     app = VeloxApp(config, starter, BRAILLE)
     frames: list[list[list[Cell]]] = []

@@ -50,9 +50,9 @@ def core_line(scene: Scene, core: Core, width: int) -> Line:
     full, rest = bar(0.0 if math.isnan(core.busy) else core.busy, bar_width, scene.glyphs)
     parts = [
         (head, "dim"),
-        (full, "warn" if core.busy > 0.95 else "ingress"),
+        (full, "ingress"),
         (rest, "faint"),
-        (percent(core.busy, 5), "text"),
+        (percent(core.busy, 5), "warn" if core.busy > 0.95 else "text"),
         (" ", "text"),
     ]
     if past_width >= 6:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -27,10 +28,10 @@ def framed(drawn: Drawn, title: str, role: str, width: int, height: int, glyphs:
         return [fitted(((f"{title} {drawn.figure}", "text"),), width)] * min(height, 1) + [
             fitted((), width) for _ in range(height - 1)
         ]
-    head = line(
-        (corner_a + flat, role), (f" {title} ", "title"), (f"{drawn.figure} " if drawn.figure else "", "accent")
-    )
-    room = width - 1
+    room, figure = width - 1, drawn.figure
+    while figure and len(title) + cell_len(figure) + 5 > room and ", " in figure:
+        figure = figure.rpartition(", ")[0]  # what stands last matters least
+    head = line((corner_a + flat, role), (f" {title} ", "title"), (f"{figure} " if figure else "", "accent"))
     head = head if width_of(head) <= room else fitted(head, room)
     rows = [(*head, (flat * (room - width_of(head)) + corner_b, role))]
     blank = ((" " * (width - _FRAME), "text"),)
