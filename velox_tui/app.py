@@ -10,8 +10,8 @@ from textual.screen import Screen
 
 from velox_engine.config import Config
 from velox_tui.bindings import ACTS, keymap
-from velox_tui.glyphs import Glyphs
 from velox_tui.screens.start import StartScreen
+from velox_tui.signs import Glyphs
 from velox_tui.starter import Starter
 from velox_tui.themes import DARK, LIGHT
 

@@ -12,10 +12,10 @@ from velox_engine.config import Config
 from velox_engine.errors import ConfigError, VeloxError
 from velox_tui.app import VeloxApp
 from velox_tui.bindings import keymap
-from velox_tui.glyphs import choose
 from velox_tui.leaver import Leaver
 from velox_tui.options import RunOptions
 from velox_tui.signals import EXIT_BASE, Ending
+from velox_tui.signs import choose
 from velox_tui.starter import Starter
 from velox_tui.streams import complain
 

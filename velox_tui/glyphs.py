@@ -1,85 +1,21 @@
-"""What graphs and bars are made of: braille dots, block elements or ASCII; pure functions from numpy to rows."""
+"""Graphs and bars made of signs: pure functions from numpy to rows of text."""
 
 from __future__ import annotations
 
-import os
-import sys
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from velox_tui.signs import ASCII, BLOCK, BRAILLE, SETS, Glyphs, choose
+
+__all__ = ["ASCII", "BLOCK", "BRAILLE", "SETS", "Glyphs", "area", "bar", "choose", "levels", "spark", "text_of"]
 
 Levels = NDArray[np.int64]
 
 # dots of a braille cell filled from below, left and right column (Unicode 16, block Braille Patterns)
 _LEFT: Final = np.array([0x00, 0x40, 0x44, 0x46, 0x47])
 _RIGHT: Final = np.array([0x00, 0x80, 0xA0, 0xB0, 0xB8])
-
-
-@dataclass(frozen=True, slots=True)
-class Glyphs:
-    """A set of signs. ``across`` and ``up`` are how many values a cell holds side by side and levels one above another.
-
-    ``shades`` go from nothing to most; ``eighths`` are the parts of a horizontal bar, from nothing to full.
-    """
-
-    name: str
-    across: int
-    up: int
-    frame: str  # top left, horizontal, top right, vertical, bottom left, bottom right
-    eighths: str
-    rest: str  # the empty part of a bar
-    shades: str
-    steps: str  # one cell high graph, from nothing to full
-    mark: str  # high-water mark in a bar
-    running: str
-    paused: str
-    yes: str
-    no: str
-    about: str
-    micro: str
-    dot: str
-    arrow: str
-    tee: str  # an axis
-    up_arrow: str
-    down_arrow: str
-    dash: str
-    points: str  # ellipsis
-
-    def plain(self, text: str) -> str:
-        """Return text with the signs that this set lacks replaced."""
-        return text if self.name != "ascii" else text.translate(_PLAIN)
-
-
-BRAILLE: Final = Glyphs(
-    "braille", 2, 4, "╭─╮│╰╯", " ▏▎▍▌▋▊▉█", "╌", " ░▒▓█", " ▁▂▃▄▅▆▇█", "▏", "●", "‖", "✓", "✗", "≈", "µ", "·", "→", "┤",
-    "▲", "▼", "–", "…",
-)  # fmt: skip
-BLOCK: Final = Glyphs(
-    "block", 1, 8, "┌─┐│└┘", " ▏▎▍▌▋▊▉█", "─", " ░▒▓█", " ▁▂▃▄▅▆▇█", "▏", "■", "‖", "√", "×", "≈", "µ", "·", "→", "┤",
-    "▲", "▼", "–", "…",
-)  # fmt: skip
-ASCII: Final = Glyphs(
-    "ascii", 1, 2, "+-+|++", " ########", ".", " .:%#", " .:-=+*%#", "|", "*", "=", "ok", "NO", "~", "u", "-", ">", "|",
-    "^", "v", "-", "..",
-)  # fmt: skip
-SETS: Final = {each.name: each for each in (BRAILLE, BLOCK, ASCII)}
-_PLAIN: Final = str.maketrans(
-    {"–": "-", "·": "-", "…": "..", "≈": "~", "µ": "u", "→": ">", "×": "x", "Σ": "S", "≤": "<", "≥": ">", "✓": "ok"}
-)
-
-
-def choose(wanted: str) -> Glyphs:
-    """Return the set that was asked for; ``auto`` goes by the locale, and by what the Linux console can show."""
-    if wanted in SETS:
-        return SETS[wanted]
-    encoding = (getattr(sys.__stderr__, "encoding", "") or "").lower().replace("-", "")
-    # Python itself writes UTF-8 in the C locale; the terminal behind it was told nothing of that
-    locale = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "C")
-    if not encoding.startswith("utf8") or "utf" not in locale.lower():
-        return ASCII
-    return BLOCK if os.environ.get("TERM") == "linux" else BRAILLE
 
 
 def text_of(codes: NDArray[np.uint32]) -> str:

@@ -142,6 +142,7 @@ class Depth(Panel):
     """The book of the chosen symbol."""
 
     title = "Depth"
+    every = 0.2
 
     def draw(self, scene: Scene, width: int, height: int) -> Drawn:
         """Draw the ladder, with the last trades beside it where there is room."""

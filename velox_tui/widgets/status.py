@@ -21,6 +21,8 @@ _ROLES = {
     State.FAILED: "bad",
 }
 
+_LONGEST_SOURCE = 24
+
 
 def state_word(snapshot: Snapshot) -> tuple[str, str]:
     """Return the state in words and its role; a stall goes before the state that it befell."""
@@ -32,13 +34,14 @@ def state_word(snapshot: Snapshot) -> tuple[str, str]:
     return word, role
 
 
-def source_of(snapshot: Snapshot) -> str:
+def source_of(snapshot: Snapshot, points: str) -> str:
     """Say where transactions come from, in few words."""
     source = snapshot.config.get("source", {})
     kind = str(source.get("kind", ""))
     if kind == "synthetic":
         return f"{source.get('model', '')} flow"
-    return kind.rsplit("/", 1)[-1]
+    name = kind.rsplit("/", 1)[-1]
+    return name if len(name) <= _LONGEST_SOURCE else name[: _LONGEST_SOURCE - 1] + points
 
 
 def state_sign(snapshot: Snapshot, glyphs: Glyphs) -> str:
@@ -70,7 +73,7 @@ def status_parts(scene: Scene, wide: bool) -> list[list[Part]]:
         [(f"{cost}  " if cost else "", "dim")]
         if wide
         else [(f"ui {100 * glance.cost:4.1f}%  " if cost else "", "dim")],
-        [(f"{source_of(snapshot)}  ", "dim")],
+        [(f"{source_of(snapshot, scene.glyphs.points[:1])}  ", "dim")],
         [("read-only  " if scene.read_only else "", "accent")],
     ]
 
