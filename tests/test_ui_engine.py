@@ -1,4 +1,4 @@
-"""The dashboard on a real engine: whatever is pressed and however large the screen, nothing is lost and nothing breaks."""
+"""The dashboard on a real engine: whatever is pressed at whatever size, nothing is lost and nothing breaks."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ from velox_tui.glyphs import BRAILLE
 from velox_tui.screens.main import MainScreen
 from velox_tui.starter import Starter
 
-KEYS = [key for act in ACTS for key in act.keys.split(",") if act.name not in ("export", "palette")]
+KEYS = [key for act in ACTS for key in act.keys.split(",") if act.name not in ("export", "palette", "quit")]
 
 
 async def started(app, pilot, starter):
