@@ -112,6 +112,16 @@ def body(rows: list[list[Cell]]) -> str:
             if cell.sign in ("", " "):
                 at += 1
                 continue
+            if cell.sign in _SHADES or cell.sign == "─":  # runs of these are one shape
+                end = at
+                while end < len(row) and row[end].sign == cell.sign and row[end].front == cell.front:
+                    end += 1
+                wide = (end - at) * WIDE
+                solid = cell.sign != "─"
+                top, high = (y, HIGH + 0.2) if solid else (y + HIGH / 2 - 0.55, 1.1)
+                parts.append(_rect(at * WIDE, top, wide + 0.2, high, cell.front, _SHADES.get(cell.sign, 1.0)))
+                at = end
+                continue
             shape = _shape(cell.sign, at * WIDE, y, cell.front)
             if shape is not None:
                 parts.append(shape)

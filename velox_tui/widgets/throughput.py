@@ -15,7 +15,7 @@ from velox_tui.widgets.panel import Panel
 NAMES = {"ingress": "ingress", "orderbook": "order book", "bundles": "bundles", "output": "output", "dropped": "drops"}
 _IMPORTANT = ("output", "ingress", "dropped", "bundles", "orderbook")  # which stay where there is little room
 _TOGETHER = ("ingress", "orderbook", "output")  # on one scale: they count the same transactions
-_GUTTER = 17
+_GUTTER = 18
 _TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 
 
@@ -93,7 +93,7 @@ def _gutter(scene: Scene, name: str, row: int, rows: int, top: float, width: int
         text = NAMES[name][:8] if row == 0 else figure if row == 1 else ""
         return f"{text:{width}}"
     text = NAMES[name] if row == 0 else figure if row == 1 else ""
-    return f"{text:10}{label:>5}{tee if label else ' '} "[:width]
+    return f"{text:11}{label:>5}{tee if label else ' '} "[:width]
 
 
 class Throughput(Panel):
