@@ -136,10 +136,25 @@ def test_the_report_is_asked_for_and_its_path_tried_without_a_trace(headless, aw
     assert headless.calls[-1][1].report == "-"
 
 
-def test_without_a_dashboard_the_run_says_so_in_one_line(headless, capsys):
+def test_without_a_terminal_the_run_says_so_in_one_line(headless, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "no_screen", lambda: "standard output is no terminal")
     assert cli.main([]) == 0
     assert len(headless.calls) == 1
-    assert capsys.readouterr() == ("", "velox-tui: no dashboard in this version, running as with --no-ui\n")
+    assert capsys.readouterr() == ("", "velox-tui: standard output is no terminal: running as with --no-ui\n")
+
+
+@pytest.mark.parametrize(
+    "words, key, value", [(["--ascii"], "glyphs", "ascii"), (["--no-mouse"], "mouse", False), ([], "mouse", True)]
+)
+def test_options_of_the_screen_are_settings(headless, words, key, value):
+    assert cli.main(["--no-ui", *words]) == 0
+    assert getattr(headless.calls[0][0].ui, key) == value
+    assert not headless.calls[0][1].read_only
+
+
+def test_read_only_reaches_the_screen(headless):
+    assert cli.main(["--no-ui", "--read-only"]) == 0
+    assert headless.calls[0][1].read_only
 
 
 @pytest.mark.parametrize(

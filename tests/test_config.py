@@ -26,6 +26,7 @@ from velox_engine.config import (
     resolve,
 )
 from velox_engine.config_rules import (
+    Bindings,
     Flag,
     Number,
     PowerOfTwo,
@@ -74,6 +75,13 @@ DESIGNED = {
     "limits.max_drop_rate": "off",
     "limits.min_throughput": "off",
     "limits.max_p99_us": "off",
+    "ui.theme": "velox-dark",
+    "ui.fps": 10.0,
+    "ui.window_secs": 60,
+    "ui.layout": "overview",
+    "ui.glyphs": "auto",
+    "ui.mouse": True,
+    "ui.keys": "",
 }
 
 
@@ -227,7 +235,7 @@ def test_a_file_that_is_found_but_cannot_be_read_is_an_error(user_directory):
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=names(KEYS.values()))
 def test_every_key_can_come_from_the_environment(key):
-    value = {PowerOfTwo: 128, Whole: 11, Number: 0.5, Flag: True, Text: "name"}.get(type(key.rule))
+    value = {PowerOfTwo: 128, Whole: 11, Number: 1, Flag: True, Text: "name", Bindings: "quit=f9"}.get(type(key.rule))
     if isinstance(key.rule, Words):
         value = key.rule.words[0 if key.full == "source.model" else -1]  # the last model wants another book too
     assert key.variable == f"VELOX_{key.section.upper()}__{key.name.upper()}"

@@ -54,6 +54,8 @@ RANGES = {
     "limits.max_drop_rate": (0, 1),
     "limits.min_throughput": (0, 10**12),
     "limits.max_p99_us": (0.001, 10**9),
+    "ui.fps": (1, 30),
+    "ui.window_secs": (10, 900),
 }
 
 
@@ -122,6 +124,8 @@ WORDS = {
     "source.model": ("market", "uniform"),
     "book.kind": ("exact", "bucketed"),
     "threads.idle": ("backoff", "spin"),
+    "ui.layout": ("overview", "pipeline", "book", "latency"),
+    "ui.glyphs": ("auto", "braille", "block", "ascii"),
 }
 
 
@@ -271,3 +275,25 @@ def test_numbers_are_written_for_people(number, text):
 def test_what_an_error_shows_is_one_short_line(value):
     assert len(shown(value)) <= 60
     assert shown(value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "value, held",
+    [
+        ("", ""),
+        ({}, ""),
+        ("pause=p,space  drain=ctrl+d", "drain=ctrl+d pause=p,space"),
+        ({"pause": "f2", "drain": "x"}, "drain=x pause=f2"),
+    ],
+)
+def test_keys_are_bound_by_a_table_or_by_text(value, held):
+    assert checked("ui.keys", value) == held
+
+
+@pytest.mark.parametrize(
+    "value", [5, ["pause=p"], "pause", {"pause": 3}, {"pause": ""}, {"pause": "p q"}, {"No": "x"}, "=p"]
+)
+def test_keys_that_are_bound_otherwise_are_refused(value):
+    with pytest.raises(ConfigError) as caught:
+        checked("ui.keys", value)
+    assert caught.value.key == "ui.keys"

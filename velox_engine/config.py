@@ -26,6 +26,7 @@ from velox_engine.config_table import (
     PipelineSettings,
     SourceSettings,
     ThreadSettings,
+    UiSettings,
     checked,
 )
 from velox_engine.errors import ConfigError
@@ -47,6 +48,7 @@ __all__ = [
     "Settings",
     "SourceSettings",
     "ThreadSettings",
+    "UiSettings",
     "checked",
     "find_file",
     "load_config",

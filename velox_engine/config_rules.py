@@ -264,3 +264,41 @@ class Text(Rule):
         if len(text) > 1 and text[0] in "\"'":
             return from_toml(text)
         return text
+
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Bindings(Rule):
+    """Names and what each is bound to: a TOML table of texts, or text ``name=keys name=keys``; held as that text."""
+
+    @property
+    def range(self) -> str:
+        """Both ways of writing it."""
+        return 'a table such as {pause = "p,space"}, or "pause=p,space drain=d"'
+
+    def check(self, value: object) -> str:
+        """Return the text, its names in order."""
+        if isinstance(value, str):
+            pairs = dict(self._pair(word) for word in value.split())
+        elif isinstance(value, dict):
+            pairs = {str(name): each for name, each in value.items()}
+        else:
+            raise RefusedError
+        for name, keys in pairs.items():
+            if not _NAME.fullmatch(name):
+                raise RefusedError(f"in which {shown(name)} is no action")
+            if not isinstance(keys, str) or not keys or any(c.isspace() or not c.isprintable() for c in keys):
+                raise RefusedError(f'in which {name} is bound to {shown(keys)}, not to keys such as "p" or "p,space"')
+        return " ".join(f"{name}={keys}" for name, keys in sorted(pairs.items()))
+
+    def _pair(self, word: str) -> tuple[str, str]:
+        name, equals, keys = word.partition("=")
+        if not equals:
+            raise RefusedError(f"in which {shown(word)} is not name=keys")
+        return name, keys
+
+    def from_text(self, text: str) -> object:
+        """Take text as it stands, unless it is a TOML table or string."""
+        return from_toml(text) if text.strip()[:1] in ("{", '"', "'") else text

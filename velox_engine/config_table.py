@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeVar, get_args
 
 from velox_engine.config_rules import (
     INT64_MAX,
+    Bindings,
     Flag,
     Number,
     PowerOfTwo,
@@ -43,6 +44,8 @@ Stamp = Literal["batch", "each"]
 Model = Literal["market", "uniform"]
 BookKind = Literal["exact", "bucketed"]
 Idle = Literal["backoff", "spin"]
+GlyphChoice = Literal["auto", "braille", "block", "ascii"]
+Layout = Literal["overview", "pipeline", "book", "latency"]
 
 DEFAULT_BOOK: Final[BookKind] = "exact"
 
@@ -167,6 +170,22 @@ class LimitSettings(Section):
 
 
 @dataclass(frozen=True, slots=True)
+class UiSettings(Section):
+    """The screen."""
+
+    section = "ui"
+    theme: str = _key(
+        "velox-dark", Text("[a-z][a-z0-9-]*", "a theme's name"), "velox-dark, velox-light, or Textual's own"
+    )
+    fps: float = _key(10, Number(1, 30, "per second"), "how often it is drawn, at most")
+    window_secs: int = _key(60, Whole(10, 900, "s"), "how far back the graphs go; the nearest step is taken")
+    layout: Layout = _key("overview", Words(get_args(Layout)), "what is shown first")
+    glyphs: GlyphChoice = _key("auto", Words(get_args(GlyphChoice)), "what graphs are drawn with; auto: by the locale")
+    mouse: bool = _key(True, Flag(), "whether the mouse is used; false leaves it to the terminal")
+    keys: str = _key("", Bindings(), "other keys for actions, by the names that the help screen shows; also [ui.keys]")
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings of a run, each valid by itself and with the others. ``Config()`` holds the defaults."""
 
@@ -177,6 +196,7 @@ class Config:
     book: BookSettings = field(default_factory=BookSettings)
     threads: ThreadSettings = field(default_factory=ThreadSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    ui: UiSettings = field(default_factory=UiSettings)
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     """The keys (``section.key``) that somebody set; the others hold their defaults."""
 
@@ -235,6 +255,7 @@ SECTIONS: Final[dict[str, type[Section]]] = {
         BookSettings,
         ThreadSettings,
         LimitSettings,
+        UiSettings,
     )
 }
 KEYS: Final[dict[str, Key]] = _table()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final
 
-from velox_engine.config import Config, resolve
+from velox_engine.config import Config, Given, Origin, resolve
 from velox_engine.errors import ConfigError, FeedError, VeloxError
 from velox_tui import __version__
 from velox_tui.commands import COMMANDS
@@ -55,20 +55,37 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     asked = _parser().read(arguments, tuple(COMMANDS))
-    settings = resolve(asked.config, asked.given, os.environ)
-    options = RunOptions(report=asked.report, no_ui=asked.no_ui)
+    shown = [Given("ui.glyphs", "ascii", Origin("--ascii"))] if asked.ascii else []
+    shown += [Given("ui.mouse", False, Origin("--no-mouse"))] if asked.no_mouse else []
+    settings = resolve(asked.config, [*asked.given, *shown], os.environ)
+    options = RunOptions(report=asked.report, no_ui=asked.no_ui, read_only=asked.read_only)
     if options.report is not None:
         check_report_path(options.report)
     return _start(settings.config, options)
 
 
 def _start(config: Config, options: RunOptions) -> int:
-    """Run with the front that is wanted; without a dashboard that is always the headless one."""
-    if not options.no_ui:
-        complain("no dashboard in this version, running as with --no-ui")
-    from velox_tui.headless import run
+    """Run with the screen, or headless where that is wanted or there can be no screen."""
+    problem = None if options.no_ui else no_screen()
+    if problem is not None:
+        complain(f"{problem}: running as with --no-ui")
+    if options.no_ui or problem is not None:
+        from velox_tui.headless import run
+    else:
+        from velox_tui.dashboard import run
 
     return run(config, options)
+
+
+def no_screen() -> str | None:
+    """Return why there can be no screen, ``None`` where there can."""
+    for name, stream in (("input", sys.stdin), ("output", sys.stdout), ("error", sys.stderr)):
+        try:
+            if stream is None or not stream.isatty():
+                return f"standard {name} is no terminal"
+        except ValueError:
+            return f"standard {name} is closed"
+    return "the terminal is dumb" if os.environ.get("TERM", "dumb") == "dumb" else None
 
 
 def _parser() -> Parser:
@@ -76,6 +93,9 @@ def _parser() -> Parser:
     parser = Parser("velox-tui", _USAGE, _DESCRIPTION, f"commands:\n{commands}\n{_EXIT_CODES}")
     parser.version(f"velox-tui {__version__}\n")
     parser.option("--no-ui", action="store_true", help="no screen: a line a second on standard output")
+    parser.option("--ascii", action="store_true", help="draw with ASCII only")
+    parser.option("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    parser.option("--read-only", action="store_true", help="take away the keys that change the engine")
     parser.option("--report", metavar="FILE", help='write the final report, JSON, to FILE, or "-" for standard output')
     add_settings(parser)
     return parser

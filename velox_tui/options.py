@@ -25,11 +25,12 @@ class RunOptions:
     """What is asked of a run beside its settings.
 
     ``report`` is the file that the final report goes to, ``"-"`` for standard output, ``None`` for none. ``no_ui``
-    says that no screen is wanted.
+    says that no screen is wanted, ``read_only`` that the screen must not change the engine.
     """
 
     report: str | None = None
     no_ui: bool = False
+    read_only: bool = False
 
 
 class _Option(NamedTuple):

@@ -6,18 +6,23 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Final
-
-from velox_engine.engine import Engine
+from typing import Any, Final, Protocol
 
 EXIT_BASE: Final = 128
 _Handler = Callable[[int, FrameType | None], Any]
 
 
+class Stoppable(Protocol):
+    """What a signal steers: an engine, or one that is still to come."""
+
+    def request_stop(self, reason: str = "stopped", drain: bool = True) -> None:
+        """Ask for a stop and return at once."""
+
+
 class Ending:
     """Remembers the signal that ends a run, and steers the engine by it, without the help of any event loop."""
 
-    def __init__(self, engine: Engine, *, wake: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, engine: Stoppable, *, wake: Callable[[], None] = lambda: None) -> None:
         self._engine = engine
         self._wake = wake
         self.signal: int | None = None

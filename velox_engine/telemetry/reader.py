@@ -94,13 +94,17 @@ class TelemetryReader:
             self._texts[kind] = known
         return known[1]
 
-    def _passed(self) -> tuple[dict[int, int], Conservation]:
-        """Read the cursors twice, against the stream and along it, and judge them."""
+    def _passed(self) -> tuple[dict[int, int], Conservation, int]:
+        """Read the cursors twice, against the stream and along it, and judge them; also return when that was, unix ns.
+
+        The time belongs to the counts: what is read after them takes its time, and a rate would be wrong by it.
+        """
         cursors = self._region.payload(Block.CURSORS)
         early = [int(cursors[word]) for word in _CURSORS]  # upstream first: a difference is at most what is inside
         bundles_out, flushed = int(cursors[at.CURSOR_BUNDLES_OUT]), int(cursors[at.CURSOR_FLUSHED])
         late = {word: int(cursors[word]) for word in reversed(_CURSORS)}  # downstream first: it never exceeds upstream
         generated = int(cursors[at.CURSOR_GENERATED])
+        now = time.time_ns()
         problems = []
         for up, down in zip(range(3), range(1, 4), strict=True):
             if late[_CURSORS[down]] > late[_CURSORS[up]]:
@@ -115,7 +119,7 @@ class TelemetryReader:
             problems.append("output has passed more bundles than were flushed")
         counts = {**late, at.CURSOR_GENERATED: generated, at.CURSOR_FLUSHED: flushed}
         counts[at.CURSOR_BUNDLES_OUT] = bundles_out
-        return counts, Conservation(not problems, tuple(problems))
+        return counts, Conservation(not problems, tuple(problems)), now
 
     def _room(self, stage: int) -> int:
         """Return the most transactions that may lie between a stage and the next; 0 when it is not known yet."""
@@ -139,10 +143,9 @@ class TelemetryReader:
     def read(self) -> Snapshot:
         """Take a snapshot. Blocks are read output first and ingress last, so that counts never grow downstream."""
         self._stale = []
-        passed, conservation = self._passed()
+        passed, conservation, now = self._passed()
         images = {stage: self.block(Block.STAGE, stage) for stage in (at.OUTPUT, at.BUNDLE, at.ORDERBOOK, at.INGRESS)}
         control = self.block(Block.CONTROL)
-        now = time.time_ns()
         stages = tuple(
             self._stage(stage, images[stage], passed[_CURSORS[stage]]) for stage in range(len(at.STAGE_NAMES))
         )

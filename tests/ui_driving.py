@@ -1,0 +1,116 @@
+"""The dashboard without a terminal: with a recorded run and a fake engine, or with a real one."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+from tests.ui_recording import FakeSampler
+from velox_engine.config import load_config
+from velox_engine.errors import EngineError
+from velox_engine.snapshot import State
+from velox_tui.app import VeloxApp
+from velox_tui.glyphs import SETS
+from velox_tui.screens import main
+
+
+class FakeEngine:
+    """Takes commands down and changes its state as an engine would."""
+
+    def __init__(self):
+        self.state = State.RUNNING
+        self.calls = []
+        self.refuses = None
+        self.ended = False
+
+    def _took(self, *call):
+        self.calls.append(call)
+        if self.refuses is not None:
+            raise self.refuses
+
+    def pause(self):
+        self._took("pause")
+        self.state = State.PAUSED
+
+    def resume(self):
+        self._took("resume")
+        self.state = State.RUNNING
+
+    def drain(self):
+        self._took("drain")
+        self.state = State.DRAINED
+
+    def set_rate(self, rate):
+        self._took("rate", rate)
+
+    def watch(self, symbol):
+        self._took("watch", symbol)
+        return symbol
+
+    def unwatch(self, slot):
+        self._took("unwatch", slot)
+
+    def request_stop(self, reason="stopped", drain=True):
+        self._took("stop", drain)
+        self.state = State.STOPPED
+        self.ended = True
+
+    def wait_stopped(self, timeout=None):
+        return self.ended
+
+    def start(self):
+        raise EngineError("started already")
+
+
+class FakeStarter:
+    """Has a fake engine at once."""
+
+    def __init__(self):
+        self.engine = FakeEngine()
+        self.error = None
+        self.progress = ("done", 6, 6)
+        self.done = SimpleNamespace(is_set=lambda: True)
+
+    def start(self):
+        pass
+
+    def request_stop(self, reason="stopped", drain=True):
+        self.engine.request_stop(reason, drain)
+
+
+@asynccontextmanager
+async def recorded_app(monkeypatch, size=(120, 40), glyphs="braille", read_only=False, **settings):
+    """Run the dashboard on the recording; gives the app, its pilot, screen, engine and sampler."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    monkeypatch.setattr(time, "thread_time", lambda: 0.0)  # the cost of a frame is not to be seen
+    sampler = FakeSampler()
+    monkeypatch.setattr(main.MainScreen, "make_sampler", lambda self: sampler)
+    config = load_config(overrides={f"ui.{key}": value for key, value in settings.items()}, environ={})
+    starter = FakeStarter()
+    app = VeloxApp(config, starter, SETS[glyphs], read_only=read_only)
+    async with app.run_test(size=size) as pilot:
+        while not isinstance(app.screen, main.MainScreen):
+            await pilot.pause(0.01)
+        await settled(app, pilot)
+        yield SimpleNamespace(app=app, pilot=pilot, screen=app.screen, engine=starter.engine, sampler=sampler)
+    os.environ.pop("TZ", None)
+    time.tzset()
+
+
+async def settled(app, pilot):
+    """Wait until sizes, styles and pictures are what they will be."""
+    for _ in range(3):
+        await pilot.pause()
+    for screen in app.screen_stack:
+        if isinstance(screen, main.MainScreen):
+            screen.frame_ms = 8.4
+            screen.paint(True)
+    await pilot.pause()
+
+
+def text_of(app):
+    """Return the whole screen as text, without spaces at the ends of lines."""
+    return "\n".join(strip.text.rstrip() for strip in app.screen._compositor.render_strips()) + "\n"

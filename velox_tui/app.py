@@ -1,0 +1,95 @@
+"""The application: shows the start, then the dashboard; owns what the screens share. Imports nothing of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from textual.app import App, SystemCommand
+from textual.screen import Screen
+
+from velox_engine.config import Config
+from velox_tui.bindings import ACTS, keymap
+from velox_tui.screens.start import StartScreen
+from velox_tui.signs import Glyphs
+from velox_tui.starter import Starter
+from velox_tui.themes import DARK, LIGHT
+
+_POLL_S: Final = 0.05
+
+
+class VeloxApp(App[None]):
+    """The screen of one engine.
+
+    ``leaving`` is set when the user asked to leave; ``gone`` when the terminal has been given back.
+    """
+
+    CSS_PATH = "styles/velox.tcss"
+    TITLE = "Velox"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS = []  # noqa: RUF012  # the base class says how it is typed
+
+    def __init__(self, config: Config, starter: Starter, glyphs: Glyphs, *, read_only: bool = False) -> None:
+        super().__init__()
+        self.config, self.starter, self.glyphs, self.read_only = config, starter, glyphs, read_only
+        self.leaving = False
+        self.chosen_keys = keymap(config.ui.keys)
+        self.animation_level = "none"
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        if config.ui.theme in self.available_themes:
+            self.theme = config.ui.theme
+        self.on_signal: Callable[[], None] = lambda: None
+
+    def on_mount(self) -> None:
+        """Show the start, and begin it."""
+        self.set_keymap(self.chosen_keys)
+        screen = StartScreen(self.glyphs.name == "ascii")
+        self.push_screen(screen)
+        self.starter.start()
+        self._starting = self.set_interval(_POLL_S, self._follow_start)
+
+    def _follow_start(self) -> None:
+        screen = self.screen
+        if not self.starter.done.is_set():
+            if isinstance(screen, StartScreen):
+                screen.show(*self.starter.progress)
+            return
+        self._starting.stop()
+        if self.starter.error is not None or self.starter.engine is None:
+            self.exit()
+            return
+        from velox_tui.screens.main import MainScreen
+
+        main = MainScreen(self.starter.engine, self.config, self.glyphs, self.chosen_keys, read_only=self.read_only)
+        self.switch_screen(main)
+
+    def action_cancel_start(self) -> None:
+        """Leave before it has started."""
+        self.leaving = True
+        self.starter.request_stop("left while starting")
+
+    async def action_quit(self) -> None:
+        """Leave as the dashboard does it, wherever the request comes from."""
+        await self.screen.run_action("screen.quit") if hasattr(self.screen, "action_quit") else self.exit()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Give the palette every act of the dashboard."""
+        if not hasattr(screen, "paint"):
+            return
+        for act in ACTS:
+            if act.name in ("palette", "back", "next", "previous") or (self.read_only and act.steers):
+                continue
+            yield SystemCommand(
+                act.told[0].upper() + act.told[1:], f"key {act.keys.split(',')[0]}", _runner(screen, act.action)
+            )
+        for theme in sorted(self.available_themes):
+            yield SystemCommand(f"Theme {theme}", "change the colours", _themer(self, theme))
+
+
+def _runner(screen: Screen[object], action: str) -> Callable[[], object]:
+    return lambda: screen.call_later(screen.run_action, action)
+
+
+def _themer(app: App[None], theme: str) -> Callable[[], None]:
+    return lambda: setattr(app, "theme", theme)

@@ -1,0 +1,74 @@
+"""Lines of text in roles: what every panel's pure functions return, before colours come to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+
+Part = tuple[str, str]
+"""Text, and the role that it is drawn in."""
+Line = tuple[Part, ...]
+
+
+class Drawn(NamedTuple):
+    """A panel's content: the key figure for its title, and its lines."""
+
+    figure: str
+    lines: list[Line]
+
+
+def line(*parts: Part) -> Line:
+    """Make a line; parts without text are left out."""
+    return tuple(part for part in parts if part[0])
+
+
+def plain(row: Line) -> str:
+    """Return a line's text alone."""
+    return "".join(text for text, _ in row)
+
+
+def width_of(row: Line) -> int:
+    """Return how many columns a line takes."""
+    return sum(cell_len(text) for text, _ in row)
+
+
+def fitted(row: Line, width: int) -> Line:
+    """Return a line of exactly ``width`` columns: cut, or filled up with spaces."""
+    parts: list[Part] = []
+    left = width
+    for text, role in row:
+        long = cell_len(text)
+        if long >= left:
+            parts.append((text if long == left else set_cell_size(text, left), role))
+            left = 0
+            break
+        parts.append((text, role))
+        left -= long
+    if left:
+        if parts and parts[-1][1] == "text":
+            parts[-1] = (parts[-1][0] + " " * left, "text")
+        else:
+            parts.append((" " * left, "text"))
+    return tuple(parts)
+
+
+def apart(left: Line, right: Line, width: int) -> Line:
+    """Put one line at the left edge and one at the right; the right one gives way."""
+    gap = width - width_of(left) - width_of(right)
+    return fitted((*left, (" " * gap, "text"), *right), width) if gap >= 1 else fitted(left, width)
+
+
+def columns(rows: Iterable[Line], more: Iterable[Line], width: int, gap: str = " ") -> list[Line]:
+    """Put two blocks of lines side by side, the first in ``width`` columns."""
+    first, second = list(rows), list(more)
+    count = max(len(first), len(second))
+    first += [()] * (count - len(first))
+    second += [()] * (count - len(second))
+    return [(*fitted(a, width), (gap, "text"), *b) for a, b in zip(first, second, strict=True)]
+
+
+def clip(text: str, width: int) -> str:
+    """Return text in exactly ``width`` columns."""
+    return set_cell_size(text, max(width, 0))

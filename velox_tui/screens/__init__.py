@@ -1,0 +1,1 @@
+"""The screens: start, dashboard, and the dialogs above it."""

@@ -1,0 +1,71 @@
+"""What the parts of the dashboard's screen share: its state, and what each part needs of the others."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from textual.screen import Screen
+
+from velox_engine.config import Config
+from velox_tui.arrangement import Place
+from velox_tui.commander import Commander
+from velox_tui.glyphs import Glyphs
+from velox_tui.history import History
+from velox_tui.sampler import Sampler
+from velox_tui.scene import Look
+
+if TYPE_CHECKING:
+    from velox_engine.engine import Engine
+    from velox_tui.app import VeloxApp
+
+
+class Dashboard(Screen[None]):
+    """The state of the dashboard. ``chosen`` are the keys that were rebound, ``places`` the panels that show."""
+
+    engine: Engine
+    config: Config
+    glyphs: Glyphs
+    chosen: dict[str, str]
+    read_only: bool
+    look: Look
+    usual_window: int
+    sampler: Sampler
+    history: History
+    commander: Commander
+    places: dict[str, Place]
+
+    @property
+    def velox(self) -> VeloxApp:
+        """The application."""
+        app: VeloxApp = self.app  # type: ignore[assignment]  # there is no other that makes this screen
+        return app
+
+    @property
+    @abstractmethod
+    def shows_heat(self) -> bool:
+        """Whether the heat map is shown."""
+
+    @abstractmethod
+    def lay_out(self, width: int | None = None, height: int | None = None) -> None:
+        """Give every panel its place."""
+
+    @abstractmethod
+    def paint(self, anyway: bool = False) -> None:
+        """Paint what shows."""
+
+    @abstractmethod
+    def hold(self, held: bool) -> None:
+        """Hold the picture as it is, or let it go."""
+
+    @abstractmethod
+    def note(self, severity: str, text: str, *, notice: bool = False) -> None:
+        """Add a line to Events."""
+
+    @abstractmethod
+    def answered(self, what: str, error: Exception | None) -> None:
+        """Take a command's answer."""
+
+    @abstractmethod
+    def watch_symbol(self, symbol: int) -> None:
+        """Have a symbol's book published."""

@@ -1,0 +1,122 @@
+"""What the keys do to the engine. Every command runs in the commander's thread and its result is told."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from velox_engine.snapshot import State
+from velox_tui.numbers import rate
+from velox_tui.screens.base import Dashboard
+from velox_tui.screens.confirm import ConfirmScreen
+
+_RATES: Final = (1, 2, 5)
+LEAST_RATE: Final = 1.0
+GREATEST_RATE: Final = 1e9
+
+
+def next_rate(now: float, up: bool) -> float:
+    """Return the next of 1, 2, 5 × 10^n above or below a rate."""
+    power = math.floor(math.log10(max(now, LEAST_RATE)))
+    steps = [step * 10.0**each for each in (power - 1, power, power + 1) for step in _RATES]
+    if up:
+        return min(next(step for step in steps if step > now * 1.0001), GREATEST_RATE)
+    return max(next(step for step in reversed(steps) if step < now * 0.9999), LEAST_RATE)
+
+
+class Steering(Dashboard):
+    """A part of the dashboard's screen."""
+
+    _rate_before = math.nan
+    _slot: int | None = None
+    _leaving = False
+
+    def answered(self, what: str, error: Exception | None) -> None:
+        """Take a command's answer from the commander's thread to the screen's."""
+        loop = self.app._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._told, what, error)
+
+    def _told(self, what: str, error: Exception | None) -> None:
+        if error is not None:
+            self.note("error" if isinstance(error, RuntimeError) else "warning", f"{error}", notice=True)
+        elif what:
+            self.notify(what, timeout=2, markup=False)
+
+    def action_pause(self) -> None:
+        """Pause or go on."""
+        if self.engine.state in (State.PAUSED, State.DRAINED):
+            self.commander.give("going on", self.engine.resume)
+        else:
+            self.commander.give("paused", self.engine.pause)
+
+    def action_drain(self) -> None:
+        """Drain."""
+        self.commander.give("drained", self.engine.drain)
+
+    def _asked_rate(self) -> float:
+        glance = self.sampler.latest
+        return float(glance.snapshot.rate_per_s) if glance is not None else math.nan
+
+    def _set_rate(self, per_second: float) -> None:
+        self.commander.give(f"rate {rate(per_second, 0)}", lambda: self.engine.set_rate(per_second))
+
+    def action_faster(self) -> None:
+        """Go a step up; at maximum rate there is none."""
+        now = self._asked_rate()
+        if math.isfinite(now):
+            self._set_rate(next_rate(now, True))
+
+    def action_slower(self) -> None:
+        """Go a step down; from maximum rate to just below what is reached."""
+        now = self._asked_rate()
+        glance = self.sampler.latest
+        reached = glance.rate("ingress") if glance is not None and math.isinf(now) else now
+        if reached > 0:
+            self._set_rate(next_rate(reached, False))
+
+    def action_maximum(self) -> None:
+        """Go to maximum rate, or back to the rate before."""
+        now = self._asked_rate()
+        if math.isinf(now):
+            self._set_rate(self._rate_before if math.isfinite(self._rate_before) else 100_000.0)
+        else:
+            self._rate_before = now
+            self._set_rate(math.inf)
+
+    def watch_symbol(self, symbol: int) -> None:
+        """Have a symbol's book published, and the one before no more."""
+
+        def change() -> None:
+            before, self._slot = self._slot, self.engine.watch(symbol)
+            if before is not None:
+                self.engine.unwatch(before)
+
+        self.commander.give("", change)
+
+    # ---- leaving
+
+    async def action_quit(self) -> None:
+        """Leave; where something runs, ask how."""
+        if self._leaving:
+            return
+        if self.engine.state in (State.RUNNING, State.PAUSED, State.DRAINING):
+            self.app.push_screen(ConfirmScreen(0), self._decided)
+        else:
+            self.leave(drain=True)
+
+    def _decided(self, answer: str | None) -> None:
+        if answer in ("drain", "leave"):
+            self.leave(drain=answer == "drain")
+
+    def leave(self, *, drain: bool) -> None:
+        """Stop the engine and leave when it has stopped; until then the screen shows how it empties."""
+        self._leaving = self.velox.leaving = True
+        self.engine.request_stop("left by the user", drain)
+        if self.engine.wait_stopped(0):
+            self.app.exit()
+
+    def stopped(self) -> None:
+        """Leave, if that is what it stopped for; an engine that failed stays to be looked at."""
+        if self.velox.leaving:
+            self.app.exit()

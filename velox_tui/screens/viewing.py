@@ -1,0 +1,166 @@
+"""What the keys do to the picture alone: each changes the `Look` and has it painted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from velox_tui.arrangement import neighbour
+from velox_tui.export import export_all
+from velox_tui.scene import DEPTHS, GROUPS, SERIES, WINDOWS
+from velox_tui.screens.base import Dashboard
+from velox_tui.screens.help import HelpScreen, help_text
+from velox_tui.screens.symbol import SymbolScreen
+from velox_tui.themes import DARK, LIGHT
+from velox_tui.widgets.events import Events
+
+T = TypeVar("T")
+
+
+def stepped(steps: Sequence[T], now: T, by: int, key: Any = None) -> T:
+    """Return the step that lies ``by`` steps from the one nearest to ``now``; the ends stay the ends."""
+    value = key or (lambda each: each)
+    at = min(range(len(steps)), key=lambda index: abs(value(steps[index]) - value(now)))
+    return steps[min(max(at + by, 0), len(steps) - 1)]
+
+
+def following(words: Sequence[str], now: str) -> str:
+    """Return the word after ``now``, the first after the last."""
+    return words[(words.index(now) + 1) % len(words)] if now in words else words[0]
+
+
+class Viewing(Dashboard):
+    """A part of the dashboard's screen."""
+
+    def _look(self, **changes: Any) -> None:
+        self.look = replace(self.look, **changes)
+        if changes.keys() & {"layout", "zoomed", "heat"}:
+            self.lay_out()
+            self.call_after_refresh(self.paint, True)
+        else:
+            self.paint()
+
+    def action_freeze(self) -> None:
+        """Hold the picture, or let it go."""
+        self.hold(not self.look.frozen)
+        self._look(frozen=not self.look.frozen)
+
+    def action_zoom(self) -> None:
+        """Give the focused panel all the room, or end that."""
+        focused = self.focused
+        if self.look.zoomed:
+            self.action_back()
+        elif focused is not None and focused.id in self.places:
+            self._look(zoomed=focused.id)
+        else:
+            first = next(iter(self.places), None)
+            if first is not None:
+                self.query_one(f"#{first}").focus()
+                self._look(zoomed=first)
+
+    def action_back(self) -> None:
+        """End the zoom."""
+        if self.look.zoomed:
+            self._look(zoomed="")
+        else:
+            self.set_focus(None)
+
+    def action_layout(self, name: str) -> None:
+        """Show another layout."""
+        self._look(layout=name, zoomed="", heat=None)
+
+    def action_window(self, by: int) -> None:
+        """Take a longer or shorter time window; 0: as configured."""
+        self._look(window=stepped(WINDOWS, self.look.window, by) if by else self.usual_window)
+
+    def action_log(self) -> None:
+        """Change between linear and logarithmic graphs."""
+        self._look(log=not self.look.log)
+
+    def action_series(self) -> None:
+        """Show all series, or one large."""
+        self._look(series=following(("all", *SERIES), self.look.series))
+
+    def action_depth(self, by: int) -> None:
+        """Show more or fewer levels."""
+        self._look(depth=stepped(DEPTHS, self.look.depth, by))
+
+    def action_group(self) -> None:
+        """Put more ticks into a level; from the most back to one."""
+        self._look(group=GROUPS[(GROUPS.index(self.look.group) + 1) % len(GROUPS)])
+
+    def action_heat(self) -> None:
+        """Show the heat map, or no longer."""
+        self._look(heat=not self.shows_heat)
+
+    def action_severity(self) -> None:
+        """Change which events are shown."""
+        self._look(severity=following(("info", "warning", "error"), self.look.severity))
+
+    def action_symbol(self) -> None:
+        """Choose the symbol."""
+        glance = self.sampler.latest
+        if glance is not None:
+            names = [str(each["symbol"]) for each in glance.instruments]
+            self.app.push_screen(SymbolScreen(names, self.look.symbol), self._chosen)
+
+    def _chosen(self, symbol: int | None) -> None:
+        if symbol is not None and symbol != self.look.symbol:
+            self._look(symbol=symbol)
+            self.watch_symbol(symbol)
+
+    def action_next_theme(self) -> None:
+        """Take the next theme, ours first."""
+        others = sorted(name for name in self.app.available_themes if name not in (DARK.name, LIGHT.name))
+        self.app.theme = following((DARK.name, LIGHT.name, *others), self.app.theme)
+        self.notify(f"theme {self.app.theme}", timeout=2)
+
+    def action_export(self) -> None:
+        """Write picture, snapshot and history."""
+        glance = self.sampler.latest
+        if glance is None:
+            return
+        picture = self.app.export_screenshot()
+        times, values = self.history.table(self.look.window)
+        names = self.history.names
+
+        def write() -> None:
+            base = export_all(glance.snapshot, picture, times, values, names)
+            self.answered(f"written: {base}.svg, .json, .csv", None)
+
+        self.commander.give("", write)
+
+    def action_help(self) -> None:
+        """Show all keys."""
+        self.app.push_screen(HelpScreen(help_text(self.chosen, self.read_only, self.glyphs)))
+
+    def action_command_palette(self) -> None:
+        """Search for a command."""
+        self.app.action_command_palette()
+
+    # ---- focus
+
+    def action_next_panel(self) -> None:
+        """Focus the next panel."""
+        self.focus_next()
+
+    def action_previous_panel(self) -> None:
+        """Focus the panel before."""
+        self.focus_previous()
+
+    def action_move(self, direction: str) -> None:
+        """Focus the neighbour; in Events up and down scroll."""
+        focused = self.focused
+        if isinstance(focused, Events) and direction in ("up", "down"):
+            focused.scroll(-1 if direction == "up" else 1)
+            return
+        current = focused.id if focused is not None and focused.id else ""
+        found = neighbour(self.places, current, direction)
+        if found is not None:
+            self.query_one(f"#{found}").focus()
+
+    def action_page(self, by: int) -> None:
+        """Scroll Events a page."""
+        events = self.query_one(Events)
+        events.scroll(by * max(events.size.height - 3, 1))

@@ -1,0 +1,73 @@
+"""The signs that the screen is made of: braille and blocks, blocks alone, or ASCII; and which fit a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """A set of signs. ``across`` and ``up`` are how many values a cell holds side by side and levels one above another.
+
+    ``shades`` go from nothing to most; ``eighths`` are the parts of a horizontal bar, from nothing to full.
+    """
+
+    name: str
+    across: int
+    up: int
+    frame: str  # top left, horizontal, top right, vertical, bottom left, bottom right
+    eighths: str
+    rest: str  # the empty part of a bar
+    shades: str
+    steps: str  # one cell high graph, from nothing to full
+    mark: str  # high-water mark in a bar
+    running: str
+    paused: str
+    yes: str
+    no: str
+    about: str
+    micro: str
+    dot: str
+    arrow: str
+    tee: str  # an axis
+    up_arrow: str
+    down_arrow: str
+    dash: str
+    points: str  # ellipsis
+
+    def plain(self, text: str) -> str:
+        """Return text with the signs that this set lacks replaced."""
+        return text if self.name != "ascii" else text.translate(_PLAIN)
+
+
+BRAILLE: Final = Glyphs(
+    "braille", 2, 4, "╭─╮│╰╯", " ▏▎▍▌▋▊▉█", "╌", " ░▒▓█", " ▁▂▃▄▅▆▇█", "▏", "●", "‖", "✓", "✗", "≈", "µ", "·", "→", "┤",
+    "▲", "▼", "–", "…",
+)  # fmt: skip
+BLOCK: Final = Glyphs(
+    "block", 1, 8, "┌─┐│└┘", " ▏▎▍▌▋▊▉█", "─", " ░▒▓█", " ▁▂▃▄▅▆▇█", "▏", "■", "‖", "√", "×", "≈", "µ", "·", "→", "┤",
+    "▲", "▼", "–", "…",
+)  # fmt: skip
+ASCII: Final = Glyphs(
+    "ascii", 1, 2, "+-+|++", " ########", ".", " .:%#", " .:-=+*%#", "|", "*", "=", "ok", "NO", "~", "u", "-", ">", "|",
+    "^", "v", "-", "..",
+)  # fmt: skip
+SETS: Final = {each.name: each for each in (BRAILLE, BLOCK, ASCII)}
+_PLAIN: Final = str.maketrans(
+    {"–": "-", "·": "-", "…": "..", "≈": "~", "µ": "u", "→": ">", "×": "x", "Σ": "S", "≤": "<", "≥": ">", "✓": "ok"}
+)
+
+
+def choose(wanted: str) -> Glyphs:
+    """Return the set that was asked for; ``auto`` goes by the locale, and by what the Linux console can show."""
+    if wanted in SETS:
+        return SETS[wanted]
+    encoding = (getattr(sys.__stderr__, "encoding", "") or "").lower().replace("-", "")
+    # Python itself writes UTF-8 in the C locale; the terminal behind it was told nothing of that
+    locale = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "C")
+    if not encoding.startswith("utf8") or "utf" not in locale.lower():
+        return ASCII
+    return BLOCK if os.environ.get("TERM") == "linux" else BRAILLE
