@@ -15,6 +15,7 @@ import pytest
 
 from tests.command import ROOT, environment
 from tests.running import assert_all_out
+from velox_engine.engine import compile_engine
 from velox_tui import __version__
 
 PACKAGES = ("velox_engine", "velox_tui")
@@ -97,33 +98,49 @@ def test_the_source_archive_can_be_read_tested_and_built_from(built):
     assert not {name for name in names if "__pycache__" in name or name.startswith((".venv", "dist/", ".git/"))}
 
 
-def test_an_installed_package_runs_from_any_directory_and_writes_nothing_into_its_own(unpacked, tmp_path, compile_cache):
-    before = {path: path.stat().st_mtime_ns for path in unpacked.rglob("*")}
-    away = tmp_path / "away"
-    away.mkdir()
+@pytest.fixture
+def away(unpacked, tmp_path, compile_cache):
+    """Give a function that runs the unpacked package's Python in an empty directory elsewhere."""
+    place = tmp_path / "away"
+    place.mkdir()
     surroundings = environment(tmp_path, PYTHONPATH=str(unpacked), VELOX_CACHE_DIR=str(compile_cache))
-    where = "import velox_engine, velox_tui; print(velox_engine.__file__, velox_tui.__file__)"
 
     def run(*words):
         command = [sys.executable, "-B", "-P", *words]
-        how = {"cwd": away, "env": surroundings, "capture_output": True, "text": True, "check": True}
+        how = {"cwd": place, "env": surroundings, "capture_output": True, "text": True, "check": True}
         return subprocess.run(command, stdin=subprocess.DEVNULL, **how).stdout
 
-    assert run("-c", where).split() == [str(unpacked / package / "__init__.py") for package in PACKAGES]
-    assert run("-m", "velox_tui", "--version") == f"velox-tui {__version__}\n"
-    words = ["--no-ui", "--rate", "max", "--count", "10000", "--report", "-"]
-    report = json.loads(run("-m", "velox_tui", *words))
+    yield run
+    assert list(place.iterdir()) == []
+
+
+def test_an_installed_package_runs_from_any_directory_and_writes_nothing_into_its_own(unpacked, away):
+    before = {path: path.stat().st_mtime_ns for path in unpacked.rglob("*")}
+    where = "import velox_engine, velox_tui; print(velox_engine.__file__, velox_tui.__file__)"
+    assert away("-c", where).split() == [str(unpacked / package / "__init__.py") for package in PACKAGES]
+    assert away("-m", "velox_tui", "--version") == f"velox-tui {__version__}\n"
+    report = json.loads(away("-m", "velox_tui", "--no-ui", "--rate", "max", "--count", "10000", "--report", "-"))
     assert_all_out(report)
     assert report["version"] == __version__
     assert {path: path.stat().st_mtime_ns for path in unpacked.rglob("*")} == before
-    assert list(away.iterdir()) == []
+
+
+def test_what_was_compiled_for_one_place_is_loaded_at_another(away):
+    compile_engine()
+    code = (
+        "from velox_engine import engine; from velox_engine.stages.worker import run_worker;"
+        "engine.compile_engine(); print(sum(run_worker.stats.cache_hits.values()))"
+    )
+    assert away("-c", code) == "1\n"
 
 
 def test_the_lock_pins_every_dependency_with_hashes_and_names_no_host():
     text = Path(ROOT, "requirements-dev.lock").read_text()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
-    pinned = dict(line.split(";")[0].split(" \\")[0].strip().split("==") for line in text.splitlines() if "==" in line[:60])
+    pinned = dict(
+        line.split(";")[0].split(" \\")[0].strip().split("==") for line in text.splitlines() if "==" in line[:60]
+    )
     for need in wanted:
         name = need.split("<")[0].split(">")[0].split("[")[0].lower()
         assert name in pinned, name

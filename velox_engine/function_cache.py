@@ -42,10 +42,16 @@ class FunctionCache(caching.FunctionCache):  # type: ignore[misc]
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
+        # numba names the directory after the place of the source; the same sources at another place are the same code
+        locator = self._impl.locator
+        with contextlib.suppress(OSError):
+            Path(locator.get_cache_path()).rmdir()
+        locator._cache_path = str(Path(caching.config.CACHE_DIR) / function.__module__)
+        self._cache_path = locator.get_cache_path()
         self._cache_file = _CheckedFiles(
             cache_path=self._cache_path,
             filename_base=self._impl.filename_base,
-            source_stamp=self._impl.locator.get_source_stamp(),
+            source_stamp=locator.get_source_stamp(),
         )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
