@@ -81,6 +81,11 @@ def assert_all_out(report):
 _OF_THE_HOST = re.compile(r"^velox-tui: (worker \d+ \(.*\) (stalled|beats)|clock step).*\n", re.MULTILINE)
 
 
+def of_the_run(err):
+    """Give what standard error says of the run itself."""
+    return _OF_THE_HOST.sub("", err or "")
+
+
 class Velox:
     """A ``velox-tui`` that runs as a real process, with a home of its own and the compile cache of this user."""
 
@@ -133,7 +138,7 @@ class Velox:
     def end(self):
         """Wait for its end; return exit code, standard output and what standard error says of the run itself."""
         out, err = self.process.communicate(timeout=PATIENCE_S)
-        return self.process.returncode, out, _OF_THE_HOST.sub("", err or "")
+        return self.process.returncode, out, of_the_run(err)
 
 
 def start(home, *arguments, **how):
