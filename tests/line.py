@@ -19,6 +19,7 @@ from velox_engine.stages.bundle import bundle_step, bundle_wake, make_bundler
 from velox_engine.stages.common import note_step, publish_stage
 from velox_engine.stages.content import plain_content
 from velox_engine.stages.control import Phase
+from velox_engine.stages.handles import set_word
 from velox_engine.stages.ingress import ingress_is_paced, ingress_step, ingress_wake
 from velox_engine.stages.orderbook import (
     orderbook_must_grow,
@@ -119,7 +120,7 @@ class Line:
             words[word.REBASE] += 1
         words[word.DRAIN_EPOCH] += epoch
         self.serial += 1
-        words[word.SERIAL] = self.serial
+        set_word(words, word.SERIAL, self.serial)
 
     def run_from(self, now=None, *, gap=None):
         """Begin to run at a moment, at a mean gap (0: maximum rate), and let ingress take that over."""
