@@ -72,7 +72,7 @@ def test_random_keys_and_sizes_break_nothing_and_lose_nothing(seed):
     chance = random.Random(seed)
 
     async def steps(app, pilot, engine):
-        for _ in range(60):
+        for _ in range(20):
             await pilot.resize_terminal(chance.randint(1, 300), chance.randint(1, 100))
             for _ in range(4):
                 await pilot.press(chance.choice(KEYS))
