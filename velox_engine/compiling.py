@@ -47,14 +47,17 @@ Step = tuple[str, Callable[..., Any], tuple[Any, ...]]
 
 _POLL_S: Final = 0.05
 _BOOKS, _STAGES, _GO = "books", "stages", "go"
+# the workers' loop holds their code: loaded, it makes their own entries unnecessary
+_IN_LOOP: Final = (orderbook_step, ingress_step, bundle_step, output_step, synthetic_fill)
 
 
 def book_steps(assembly: Assembly) -> list[Step]:
-    """Return the order book's step."""
+    """Return the order book's step, and what Python calls of the book."""
     stages = assembly.stages
     rings = (stages.ingress_ring, stages.bundle_ring)
     arguments = (stages.orderbook, assembly.book.state, stages.control, stages.slots, *rings, 0)
-    return [("order book", orderbook_step, arguments)]
+    entries: list[Step] = [("order book", function, given) for function, given in assembly.book.entries()]
+    return [*entries, ("order book", orderbook_step, arguments)]
 
 
 def stage_steps(assembly: Assembly) -> list[Step]:
@@ -92,12 +95,10 @@ def compile_stages(assembly: Assembly, progress: Progress, given_up: Callable[[]
     total = len(steps)
     _compile_ahead(assembly.config.book.kind, total, progress, given_up)
     with interruptible(given_up):
-        # the loop holds the code of every step: loaded, it makes the steps' own entries unnecessary
-        for what, function, arguments in [*loop_steps(assembly), *stage_steps(assembly)]:
-            if function in (ingress_step, bundle_step, output_step, synthetic_fill):
-                continue
-            progress(what, total - 1, total)
-            compile_for(function, arguments)
+        for what, function, arguments in [*loop_steps(assembly), *book_steps(assembly), *stage_steps(assembly)]:
+            if function not in _IN_LOOP:
+                progress(what, total - 1, total)
+                compile_for(function, arguments)
     progress("done", total, total)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from velox_engine.books.bucketed import BucketedState, bucketed_summary, grow_bucketed, make_bucketed
 from velox_engine.books.bucketed import Outcome as BucketedOutcome
-from velox_engine.books.exact_grow import grow
+from velox_engine.books.exact_grow import exact_rehash, grow
 from velox_engine.books.exact_stage import exact_summary
 from velox_engine.books.exact_state import ExactState, make_exact
 from velox_engine.books.exact_state import Outcome as ExactOutcome
@@ -30,6 +31,12 @@ class RunningBook(Protocol):
     def summary(self, symbol: int) -> BookSummary:
         """Return the state and the best of a symbol's book; only while no worker runs."""
 
+    def entries(self) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        """List the compiled functions that `grow` and `summary` call, with arguments of the types that they give.
+
+        They must be compiled before a worker starts: growing is a pause in the middle of the flow.
+        """
+
 
 class RunningBucketed:
     """Bucketed books of a run."""
@@ -49,6 +56,10 @@ class RunningBucketed:
         state, *rest = (int(word) for word in words)
         return BookSummary(BookState(state), *rest)
 
+    def entries(self) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        """List the compiled functions that `summary` calls."""
+        return [(bucketed_summary, (self.state, 0, aligned_words(BOOK_WORDS), 0))]
+
 
 class RunningExact:
     """Exact books of a run."""
@@ -67,6 +78,10 @@ class RunningExact:
         exact_summary(self.state, symbol, words, 0)
         state, *rest = (int(word) for word in words)
         return BookSummary(BookState(state), *rest)
+
+    def entries(self) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        """List the compiled functions that `grow` and `summary` call."""
+        return [(exact_rehash, (0, 0, 0, 0)), (exact_summary, (self.state, 0, aligned_words(BOOK_WORDS), 0))]
 
 
 def make_book(config: Config, symbols: int, *, windowed: bool) -> RunningBook:

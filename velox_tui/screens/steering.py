@@ -58,22 +58,25 @@ class Steering(Dashboard):
         glance = self.sampler.latest
         return float(glance.snapshot.rate_per_s) if glance is not None else math.nan
 
+    def _reached_rate(self) -> float:
+        glance = self.sampler.latest
+        return glance.rate("ingress") if glance is not None else math.nan
+
     def _set_rate(self, per_second: float) -> None:
         self.commander.give(f"rate {rate(per_second, 0)}", lambda: self.engine.set_rate(per_second))
 
     def action_faster(self) -> None:
-        """Go a step up; at maximum rate there is none."""
+        """Go a step up, from the recorded pace to just above what is reached; at maximum rate there is none."""
         now = self._asked_rate()
-        if math.isfinite(now):
-            self._set_rate(next_rate(now, True))
+        if not math.isinf(now) and (begin := self._reached_rate() if math.isnan(now) else now) > 0:
+            self._set_rate(next_rate(begin, True))
 
     def action_slower(self) -> None:
-        """Go a step down; from maximum rate to just below what is reached."""
+        """Go a step down; from maximum rate and the recorded pace to just below what is reached."""
         now = self._asked_rate()
-        glance = self.sampler.latest
-        reached = glance.rate("ingress") if glance is not None and math.isinf(now) else now
-        if reached > 0:
-            self._set_rate(next_rate(reached, False))
+        begin = now if math.isfinite(now) else self._reached_rate()
+        if begin > 0:
+            self._set_rate(next_rate(begin, False))
 
     def action_maximum(self) -> None:
         """Go to maximum rate, or back to the rate before."""

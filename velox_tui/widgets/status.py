@@ -54,7 +54,7 @@ def status_parts(scene: Scene, wide: bool) -> list[list[Part]]:
     snapshot, glance = scene.snapshot, scene.glance
     word, role = state_word(snapshot)
     kept = snapshot.conservation.holds
-    asked = rate(snapshot.rate_per_s, 0)
+    asked = "recorded pace" if math.isnan(snapshot.rate_per_s) else rate(snapshot.rate_per_s, 0)
     reached = rate(glance.rate("ingress"), 7)
     dropped = snapshot.dropped
     cost = "" if math.isnan(glance.cost) else f"ui {scene.frame_ms:4.1f}ms {100 * glance.cost:4.1f}%"

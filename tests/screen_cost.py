@@ -1,6 +1,6 @@
 """Measure what the screen costs: processor time of ``velox-tui`` in a pseudo-terminal, less the engine's workers'.
 
-``python tools/screen_cost.py [--size 120x40] [--rate N|max] [--seconds 30] [--layout overview]`` prints medians. The
+``python tests/screen_cost.py [--size 120x40] [--rate N|max] [--seconds 30] [--layout overview]`` prints medians. The
 terminal is read by a thread that throws everything away, so that nothing waits for it. Per-thread processor times come
 from ``/proc``; the workers are the threads that the engine names ``vx-worker-…``. With ``--headless`` the same engine
 runs without a screen for comparison of the throughput, and ``--keys`` also measures how long a key takes to show.
