@@ -307,6 +307,16 @@ def test_an_iceberg_that_shows_its_size_again_goes_to_the_back() -> None:
     assert book.orders("A", 0)["order_id"].tolist() == [2, 1]
 
 
+@pytest.mark.parametrize("take", [Action.EXECUTE, Action.CANCEL])
+def test_a_fill_counts_only_until_the_orders_next_change(take: Action) -> None:
+    book = ExactBook([Instrument("A")])
+    book.apply(rows(add(1, 0, 10, 9), add(2, 0, 10, 5), (Action.FILL, 0, 10, 4, 1), (take, 0, 10, 4, 1)))
+    book.apply(rows((Action.MODIFY, 0, 10, 4, 1)))  # of the 5 that are left
+    assert book.orders("A", 0).tolist() == [(1, 10, 4), (2, 10, 5)]
+    book.apply(rows((Action.FILL, 0, 10, 3, 1), (Action.REPLACE, 0, 10, 6, 1, 3), (Action.MODIFY, 0, 10, 5, 3)))
+    assert book.orders("A", 0).tolist() == [(2, 10, 5), (3, 10, 5)]
+
+
 def test_crossed_is_judged_at_the_end_of_an_event() -> None:
     book = ExactBook([Instrument("A")])
     crossing = rows(add(1, 0, 10, 1), add(2, 1, 9, 1), (Action.DELETE, 0, 0, 0, 1))
