@@ -9,13 +9,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from velox_engine.errors import EngineError
 from velox_engine.lockfree.histogram_view import Histogram
 from velox_engine.snapshot import Event, Snapshot
-from velox_tui.history import KEPT_S, PERIOD_S, History
+from velox_tui.history import KEPT_S, PERIOD_S
 from velox_tui.machine import Core, CoreMeter, CostMeter, own_cores
 from velox_tui.scene import SERIES, Glance, rate_between
 
@@ -45,21 +42,6 @@ def row_of(before: Snapshot, after: Snapshot, cores: tuple[Core, ...]) -> list[f
         *(rate_between(before, after, name) for name in ("by_size", "by_timeout", "by_drain")),
         *(core.busy for core in cores),
     ]
-
-
-def prefill(history: History, samples: dict[str, NDArray[np.int64]]) -> None:
-    """Fill a history with the one-second samples of a region, as far back as they go."""
-    times = samples["unix_ns"] * 1e-9
-    fields = {"bundles": "bundles", "by_size": "by_size", "by_timeout": "by_timeout", "by_drain": "by_drain"}
-    fields |= {name: name for name in SERIES}
-    for row in range(1, len(times)):
-        values = np.full(len(history.names), _NAN)
-        gap = max(times[row] - times[row - 1], 1e-3)
-        for name, source in fields.items():
-            values[history.names.index(name)] = (samples[source][row] - samples[source][row - 1]) / gap
-        for name, source in (("p50", "p50_ns"), ("p99", "p99_ns"), ("max", "max_ns"), ("hiccup", "hiccup_max_ns")):
-            values[history.names.index(name)] = samples[source][row]
-        history.add(float(times[row]), values)
 
 
 class Sampler:
