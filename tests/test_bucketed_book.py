@@ -254,6 +254,15 @@ def test_after_the_best_is_gone_the_next_one_is_found():
     assert (book.summary()[1], book.summary()[3]) == (1_000, 1_300)
 
 
+@pytest.mark.parametrize("side", [BID, ASK])
+def test_the_best_bucket_may_be_emptied_at_another_of_its_prices(side):
+    book = Book()
+    book.apply(row(Action.ADD, 1_007, 1, side), row(Action.ADD, 900, 2, side), row(Action.ADD, 1_100, 3, side))
+    best = book.summary()[1 + 2 * side]
+    book.apply(row(Action.DELETE, best // BUCKET_UNITS * BUCKET_UNITS + (best + 1) % BUCKET_UNITS, 3, side))
+    assert book.summary()[1 + 2 * side : 3 + 2 * side] == [1_007, 1]
+
+
 @pytest.mark.parametrize("levels", [1, 2, 3, 4])
 def test_depth_shows_the_best_levels_first_and_no_more_than_asked_for(levels):
     book = Book()

@@ -176,6 +176,11 @@ def test_the_mean_stays_right_when_the_sum_outgrows_64_bits(value):
         assert (since.count, since.sum) == (1_000, 7_000)
 
 
+def test_a_sum_of_few_large_values_is_no_negative_number():
+    made = filled([(0, 1), (2**62, 3)])
+    assert (made.sum, made.mean) == (3 * 2**62, 3 * 2**60)
+
+
 def test_a_copy_does_not_change_with_the_words():
     words = aligned_words(LENGTH)
     histogram_record(words, 0, 5, 1)
