@@ -101,7 +101,7 @@ def test_the_run_that_is_shown_looks_as_it_does(shell):
     done = shell(command.removeprefix("$ "))
     assert (done.returncode, of_the_run(done.stderr)) == (0, "")
     assert skeleton(done.stdout) == skeleton(output)
-    seconds = re.compile(r"\[  \ds\] ingress=\d+ orderbook=\d+ bundles=\d+ output=\d+ dropped=0 p99=[\d,.]+µs")
+    seconds = re.compile(r"\[ *\d+s\] ingress=\d+ orderbook=\d+ bundles=\d+ output=\d+ dropped=0 p99=[\d,.]+µs")
     for text in (output, done.stdout):
         assert all(seconds.fullmatch(line) for line in text.splitlines() if line.startswith("["))
         assert text.startswith("[  1s] ")
