@@ -34,6 +34,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from tests import order_list
@@ -293,6 +294,13 @@ def yardstick(program: str, path: Path) -> Contestant:
     return run
 
 
+def wait_for_quiet(core: int, seconds: float) -> None:
+    """Wait until the core idles for a tenth of a second, ``seconds`` at most."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and psutil.cpu_percent(0.1, percpu=True)[core] > 10:
+        pass
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--yardstick", help="program to compare with")
@@ -301,7 +309,9 @@ def main() -> None:
     parser.add_argument("--live", type=int, default=4000, help="orders alive at a time, without --list")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
+    parser.add_argument("--patience", type=float, default=0, help="seconds to wait for an idle core before each run")
     parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--only", help="contestants whose names contain this, or one of these, comma between")
     chosen = parser.parse_args()
     os.sched_setaffinity(0, {chosen.core})
     with tempfile.TemporaryDirectory() as folder:
@@ -322,11 +332,15 @@ def main() -> None:
             for name, (module, make) in PEERS.items():
                 if importlib.util.find_spec(module):
                     contestants[name] = make(messages, preload)
+        if chosen.only:
+            parts = chosen.only.split(",")
+            contestants = {name: run for name, run in contestants.items() if any(part in name for part in parts)}
         rates: dict[str, list[float]] = {name: [] for name in contestants}
         for run in contestants.values():
             run()  # compiles, warms
         for _ in range(chosen.rounds):
             for name, run in contestants.items():
+                wait_for_quiet(chosen.core, chosen.patience)
                 seconds, count = run()
                 rates[name].append(count / seconds / 1e6)
     print(f"{'M updates/s':36} {'median':>8} {'best':>8}")

@@ -131,7 +131,7 @@ def test_a_seed_is_due_at_once_and_stands_outside_count_pace_and_latency():
 
 @pytest.mark.parametrize("gap", [None, 0.0, 10.0], ids=["as recorded", "maximum", "at a rate"])
 def test_a_seed_between_two_passes_has_no_latency_even_where_they_meet_in_one_moment(gap):
-    line = Recorded(by_time=gap is None)
+    line = Recorded(by_time=gap is None, source__loop=True)
     line.stage(100, SEED, SEED, 100, 100, SEED, 100, close=True)
     line.run_from(gap=gap)
     line.turns(10, 1_000)

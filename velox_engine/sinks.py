@@ -76,7 +76,7 @@ class SinkThread:
                     break
                 self._ended.wait(_WAIT_S)
                 continue
-            taken = sizes[:bundles]
+            taken = sizes[:bundles].copy()  # the sink may keep it until a block is full
             self._keep(records[: int(taken.sum())], taken)
         try:
             self.sink.close()

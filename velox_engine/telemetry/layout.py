@@ -256,9 +256,11 @@ WEIGHT_STEP: Final = 0x9E3779B97F4A7C15
 def checksum_of(payload: NDArray[np.int64], lock: int) -> int:
     """Return a block's checksum: the sum of its words × odd weights, plus the even lock value, mod 2^64, as int64.
 
-    The weights make two words that changed places differ; the lock makes two writings of one content differ.
+    A word's high half is mixed into its low one before: else words that differ in their top bit alone could change
+    places unseen, since the weights differ by even numbers. The weights make two words that changed places differ; the lock makes two writings of one content differ.
     """
     with np.errstate(over="ignore"):
         weights = np.arange(len(payload), dtype=np.uint64) * np.uint64(2 * WEIGHT_STEP % 2**64) + np.uint64(1)
-        total = np.dot(payload.view(np.uint64), weights) + np.uint64(lock)
+        words = payload.view(np.uint64)
+        total = np.dot(words ^ (words >> np.uint64(32)), weights) + np.uint64(lock)
     return int(total.astype(np.int64))

@@ -26,6 +26,7 @@ def publish(region: Words, at: int, image: Words) -> None:
     for word in range(image.size):
         value = image[word]
         region[payload + word] = value
-        total += np.uint64(value) * (np.uint64(word) * _STEP + np.uint64(1))
+        mixed = np.uint64(value) ^ (np.uint64(value) >> np.uint64(32))
+        total += mixed * (np.uint64(word) * _STEP + np.uint64(1))
     region[at + 1] = int64(total)
     seqlock_end(region, at)
