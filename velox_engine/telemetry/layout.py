@@ -257,7 +257,8 @@ def checksum_of(payload: NDArray[np.int64], lock: int) -> int:
     """Return a block's checksum: the sum of its words × odd weights, plus the even lock value, mod 2^64, as int64.
 
     A word's high half is mixed into its low one before: else words that differ in their top bit alone could change
-    places unseen, since the weights differ by even numbers. The weights make two words that changed places differ; the lock makes two writings of one content differ.
+    places unseen, since the weights differ by even numbers. The weights make two words that changed places differ, the
+    lock two writings of one content.
     """
     with np.errstate(over="ignore"):
         weights = np.arange(len(payload), dtype=np.uint64) * np.uint64(2 * WEIGHT_STEP % 2**64) + np.uint64(1)
