@@ -222,10 +222,11 @@ def test_a_drain_that_takes_too_long_gives_3_and_says_what_is_inside(tmp_path):
         source__model="uniform",
         book__kind="bucketed",
         pipeline__drain_timeout_secs=0.001,
+        pipeline__batch=1,
         **placed(0, 1, 1, 1),
     )
     with start(tmp_path, "--rate", "max", "--report", "r.json", *words) as velox:
-        velox.until(lambda snapshot: snapshot.rings[0].waiting > 400_000, "a drain takes longer than a millisecond")
+        velox.until(lambda snapshot: snapshot.rings[0].waiting > 900_000, "a drain takes longer than a millisecond")
         velox.process.send_signal(signal.SIGTERM)
         code, out, err = velox.end()
     assert code == 3
