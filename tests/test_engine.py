@@ -354,10 +354,10 @@ def test_a_stop_without_a_drain_says_what_it_left_behind():
 
 @two_cores
 def test_a_drain_that_takes_too_long_is_given_up_and_says_what_is_inside():
-    rings = {"buffers__ingress_ring_size": 1_048_576, **UNIFORM, "pipeline__drain_timeout_secs": 0.001}
-    engine = Engine(configured(pipeline__ingress_rate_hz="max", **rings, **placed(0, 1, 1, 1)))
+    slow = {"buffers__ingress_ring_size": 1_048_576, "pipeline__drain_timeout_secs": 0.001, "pipeline__batch": 1}
+    engine = Engine(configured(pipeline__ingress_rate_hz="max", **UNIFORM, **slow, **placed(0, 1, 1, 1)))
     engine.start()
-    until(lambda: engine.snapshot().rings[0].waiting > 400_000, "a drain takes longer than a millisecond")
+    until(lambda: engine.snapshot().rings[0].waiting > 900_000, "a drain takes longer than a millisecond")
     with pytest.raises(EngineError, match=r"the drain deadline of 0.001 s passed with [\d,]+ transactions inside"):
         engine.drain()
     report = engine.stop().as_dict()

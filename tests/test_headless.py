@@ -222,6 +222,7 @@ def test_a_drain_that_takes_too_long_gives_3_and_says_what_is_inside(tmp_path):
         source__model="uniform",
         book__kind="bucketed",
         pipeline__drain_timeout_secs=0.001,
+        pipeline__batch=1,
         **placed(0, 1, 1, 1),
     )
     with start(tmp_path, "--rate", "max", "--report", "r.json", *words) as velox:
