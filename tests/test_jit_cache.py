@@ -12,6 +12,7 @@ import pytest
 
 from velox_engine import jit
 from velox_engine.jit import cache_directory, compile_for, source_key
+from velox_engine.sources import compiled_sources
 
 ROOT = Path(__file__).parent.parent
 SMALL = """
@@ -308,23 +309,44 @@ def test_the_key_does_not_depend_on_where_the_engine_lies(engine):
     assert len(key()) == 16
 
 
-def test_the_key_changes_with_any_source(engine):
+def made_from(engine):
+    return [name for name, _ in compiled_sources(engine)]
+
+
+def test_the_key_changes_with_every_source_that_compiled_code_is_made_from_and_with_no_other(engine):
     before, keys = key(), set()
-    sources = sorted(engine.rglob("*.py"))
+    sources = made_from(engine)
     assert len(sources) > 50
-    for path in sources:
+    for path in sorted(engine.rglob("*.py")):
         text = path.read_bytes()
         path.write_bytes(text + b"#")
-        keys.add(key())
+        if path.relative_to(engine).as_posix() in sources:
+            keys.add(key())
+        else:
+            assert key() == before
         path.write_bytes(text)
     assert len(keys) == len(sources)
     assert before not in keys
     assert key() == before
 
 
-def test_the_key_changes_when_a_source_comes_goes_or_is_renamed(engine):
+def test_whatever_is_loaded_with_compiled_code_is_among_its_sources():
+    """The text is searched for imports; here Python itself says what the compiled modules load."""
+    sources = made_from(ROOT / "velox_engine")
+    assert {"stages/worker.py", "telemetry/layout.py", "records.py", "lockfree/atomics.py"} <= set(sources)
+    holders = [name for name in sources if "@compiled" in (ROOT / "velox_engine" / name).read_text()]
+    modules = [f"velox_engine.{name.removesuffix('.py').replace('/', '.')}" for name in holders]
+    program = f"import importlib, sys\nfor name in {modules}: importlib.import_module(name)\nprint(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    for module in loaded.stdout.split():
+        path = ROOT / (module.replace(".", "/") + ".py")
+        if module.startswith("velox_engine.") and path.is_file():
+            assert path.relative_to(ROOT / "velox_engine").as_posix() in sources
+
+
+def test_the_key_changes_when_a_compiled_source_comes_goes_or_is_renamed(engine):
     keys = [key()]
-    (engine / "new.py").write_text("")
+    (engine / "new.py").write_text("@compiled\ndef new(): pass\n")
     keys.append(key())
     (engine / "new.py").rename(engine / "newer.py")
     keys.append(key())
@@ -335,11 +357,29 @@ def test_the_key_changes_when_a_source_comes_goes_or_is_renamed(engine):
     assert key() == keys[0]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from velox_engine.new import fresh",
+        "from velox_engine import new",
+        "from velox_engine import (  # here\n    records,\n    new,  # and there\n)",
+        "import velox_engine.new as other",
+        "def late():\n    from velox_engine.new import fresh",
+    ],
+)
+def test_what_a_compiled_source_imports_belongs_to_the_key_however_it_is_written(engine, line):
+    (engine / "new.py").write_text("from velox_engine.newer import deep\n")
+    (engine / "newer.py").write_text("deep = 1\n")
+    assert not {"new.py", "newer.py"} & set(made_from(engine))
+    (engine / "holder.py").write_text(f"{line}\n\n\n@compiled\ndef holder(): pass\n")
+    assert {"new.py", "newer.py", "holder.py"} <= set(made_from(engine))
+
+
 def test_text_that_moves_from_one_source_to_the_next_changes_the_key(engine):
-    (engine / "a.py").write_text("one = 1\n")
-    (engine / "b.py").write_text("two = 2\n")
+    (engine / "a.py").write_text("@compiled\none = 1\n")
+    (engine / "b.py").write_text("@compiled\ntwo = 2\n")
     before = key()
-    (engine / "a.py").write_text("one = 1\nb.pytwo = 2\n")
+    (engine / "a.py").write_text("@compiled\none = 1\nb.py@compiled\ntwo = 2\n")
     (engine / "b.py").unlink()
     assert key() != before
 

@@ -1,8 +1,9 @@
 """How engine code is compiled: one decorator, and a compile cache that can never be wrong or fatal.
 
-numba's own cache notices a change in the file of a function, but not in another module that it calls: it would run
-old code with wrong results. So the cache lies in a directory named after a hash of *all* engine sources and of every
-version that matters. A cache that cannot be written is done without; a file that cannot be read is replaced.
+numba's own cache notices a change in the file of a function, but not in another module that it calls: it would run old
+code with wrong results. So the cache lies in a directory named after a hash of all sources that compiled code is made
+from, and of every version that matters. A cache that cannot be written is done without; a file that cannot be read is
+replaced.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from numba.core import event
 
 from velox_engine.function_cache import FunctionCache
 from velox_engine.lockfree.counter import has_invariant_counter
+from velox_engine.sources import compiled_sources
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,14 +48,14 @@ int64 = cast("Callable[[Any], int]", np.int64)
 
 @cache
 def source_key() -> str:
-    """A hash of every engine source and of the versions that shape compiled code, 16 hex digits."""
+    """A hash of the sources and of the versions that shape compiled code, 16 hex digits."""
     digest = hashlib.sha256()
 
     def add(name: str, value: bytes) -> None:
         digest.update(f"{name} {len(value)}\n".encode() + value)
 
-    for path in sorted(_ENGINE.rglob("*.py")):
-        add(str(path.relative_to(_ENGINE)), path.read_bytes())
+    for name, text in compiled_sources(_ENGINE):
+        add(name, text)
     for name in ("numba", "llvmlite", "numpy"):
         add(name, version(name).encode())
     for name in _SETTINGS:
