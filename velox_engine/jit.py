@@ -129,16 +129,7 @@ def compiled(function: F) -> F:
     dispatcher: Any = numba.njit(**_OPTIONS)(function)
     directory = cache_directory()
     if directory is not None:
-        # numba reads its global setting when a cache is made: give it ours for that moment only, so that a program
-        # which uses this package keeps its own numba cache where it wants it
-        before = numba.config.CACHE_DIR
-        numba.config.CACHE_DIR = str(directory)
-        try:
-            dispatcher._cache = FunctionCache(function)
-        except (OSError, RuntimeError):
-            pass  # the directory went away since it was found: this function is compiled at each start
-        finally:
-            numba.config.CACHE_DIR = before
+        dispatcher._cache = FunctionCache(function, directory)
     return cast("F", dispatcher)
 
 
