@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 COMMANDS: Final[dict[str, str]] = {
+    "bench": "what this machine can do, and what changed since another run",
     "config": "the configuration in force, and where each value came from",
     "feed": "what a recorded file holds",
     "warm": "compile into the cache and leave",
