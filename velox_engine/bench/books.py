@@ -187,7 +187,8 @@ def _verify(count: int) -> None:
     book = ExactBook([SYNTHETIC_INSTRUMENT])
     outcomes = asdict(book.apply(records))
     odd = {name: number for name, number in outcomes.items() if number and name != "applied"}
-    apply_and_read(fill(records, 1).book, records, 1, 1, aligned_words(1))
+    state = fill(records, 1)  # kept while its book is used: what the book points to belongs to it
+    apply_and_read(state.book, records, 1, 1, aligned_words(1))
     bucketed_apply(make_bucketed(1), records, 0, 0)
     for side, levels in enumerate(book.depth(symbol, len(records))):
         orders = book.orders(symbol, side)
