@@ -207,6 +207,17 @@ class Engine:
             supervisor.changed.wait_for(lambda: reached(supervisor.state) or supervisor.finished.is_set(), timeout)
         return supervisor.state
 
+    def note(self, severity: str, text: str) -> bool:
+        """Add an event to those that snapshots and watchers show; ``severity`` is info, warning or error.
+
+        Warnings and errors become part of the report. Return ``False`` where it is not running, or does not any more.
+        """
+        supervisor = self._supervisor
+        if supervisor is None or supervisor.finished.is_set():
+            return False
+        supervisor.note(severity, text)
+        return True
+
     def wait_stopped(self, timeout: float | None = None) -> bool:
         """Wait until the workers have stopped, or the time is up; say whether they have."""
         return self._supervisor is not None and self._supervisor.finished.wait(timeout)
@@ -217,12 +228,16 @@ class Engine:
 
     def reader(self) -> TelemetryReader:
         """Return the calling thread's reader of the telemetry region, for samples, events and books too."""
-        if self._assembly is None:
-            raise EngineError(f"nothing to read while {self.state.word}", state=self.state.word)
         reader: TelemetryReader | None = getattr(self._readers, "reader", None)
         if reader is None:
-            reader = self._readers.reader = TelemetryReader(self._assembly.region)
+            reader = self._readers.reader = self.new_reader()
         return reader
+
+    def new_reader(self) -> TelemetryReader:
+        """Make a reader that belongs to no thread, for those who use one in turn, such as a server's threads."""
+        if self._assembly is None:
+            raise EngineError(f"nothing to read while {self.state.word}", state=self.state.word)
+        return TelemetryReader(self._assembly.region)
 
     def report(self) -> Report:
         """Return the final report; raises `EngineError` before it has stopped."""
