@@ -40,7 +40,8 @@ class Engine:
     """A transaction pipeline: ``with Engine(load_config("config.toml")) as engine: …``.
 
     Entering starts it, leaving drains and stops it. A command in the wrong state is an `EngineError` that names the
-    state. All methods may be called from any thread, in any order.
+    state. All methods may be called from any thread, in any order. ``stop_asked`` says whether it is about to stop,
+    however long the drain before that takes.
     """
 
     def __init__(self, config: Config) -> None:
@@ -51,6 +52,7 @@ class Engine:
         self._starting = False
         self._unstarted: Assembly | None = None
         self._cancelled = ""
+        self.stop_asked = False
         self._report: Report | None = None
         self._readers = threading.local()
         self._leases: dict[int, int] = {}
@@ -110,6 +112,7 @@ class Engine:
 
     def request_stop(self, reason: str = "stopped", drain: bool = True) -> None:
         """Ask for a stop and return at once; safe in a signal handler. `wait` tells when it has happened."""
+        self.stop_asked = True
         supervisor = self._supervisor
         if supervisor is None:
             self._cancelled = self._cancelled or reason

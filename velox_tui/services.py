@@ -5,6 +5,7 @@ Each is a `Service`, made in `services_of`. One that fails after the start is a 
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -46,9 +47,21 @@ class Service(Protocol):
 
 
 def services_of(config: Config, tell: Tell) -> list[Service]:
-    """Make what this configuration wants beside its engine; nothing of it has begun."""
-    del config, tell
-    return []
+    """Make what this configuration and the environment want beside an engine; nothing of it has begun."""
+    wanted: list[Service] = []
+    if config.metrics.enabled:
+        from velox_engine.exporters.endpoints import Endpoints
+
+        wanted.append(Endpoints(config.metrics, tell))
+    if config.metrics.hlog != "none":
+        from velox_engine.exporters.hlog import LatencyLog
+
+        wanted.append(LatencyLog(config.metrics, tell))
+    if os.environ.get("NOTIFY_SOCKET"):
+        from velox_engine.exporters.notify import Notifier
+
+        wanted.append(Notifier(os.environ))
+    return wanted
 
 
 class Services:
