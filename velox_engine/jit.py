@@ -129,16 +129,7 @@ def compiled(function: F) -> F:
     dispatcher: Any = numba.njit(**_OPTIONS)(function)
     directory = cache_directory()
     if directory is not None:
-        # numba reads its global setting when a cache is made: give it ours for that moment only, so that a program
-        # which uses this package keeps its own numba cache where it wants it
-        before = numba.config.CACHE_DIR
-        numba.config.CACHE_DIR = str(directory)
-        try:
-            dispatcher._cache = FunctionCache(function)
-        except (OSError, RuntimeError):
-            pass  # the directory went away since it was found: this function is compiled at each start
-        finally:
-            numba.config.CACHE_DIR = before
+        dispatcher._cache = FunctionCache(function, directory)
     return cast("F", dispatcher)
 
 
@@ -149,6 +140,27 @@ def inner(function: F) -> F:
     than its own code, and whoever calls it holds that code anyway.
     """
     return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+
+
+# spelled out once more: what is compiled for an inlined caller would inherit its options
+_WITHIN: Final = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+def inlined(function: F) -> F:
+    """Compile a function into each compiled function that calls it; as with `inner`, Python must not call it.
+
+    A function of numbers and addresses: handing an array on counts a reference up and down again, atomically, and that
+    alone costs as much as decoding a message or finding an order.
+    """
+    return cast("F", numba.njit(**_WITHIN, forceinline=True)(function))
+
+
+def aside(function: F) -> F:
+    """Compile a function that only compiled functions call, and that never shall grow into them.
+
+    Its first statement must make LLVM leave it alone; what is rare would only make the hot loop larger.
+    """
+    return cast("F", numba.njit(**_WITHIN, forceinline=False)(function))
 
 
 def compile_for(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
