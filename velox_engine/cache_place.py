@@ -74,6 +74,16 @@ def find_place(key: str, *, make: bool = True) -> Path | None:
     return None
 
 
+def complete_mark(directory: Path, kind: str) -> Path:
+    """Return the file that stands in a cache once all that a run with this kind of book needs is there."""
+    return directory / f"complete-{kind}"
+
+
+def best_root() -> Path | None:
+    """Return where caches should lie, whether or not that can be written."""
+    return next(_roots(), None)
+
+
 def _roots() -> Iterator[Path]:
     """Yield where caches may lie, the best place first."""
     asked = os.environ.get("VELOX_CACHE_DIR")

@@ -23,6 +23,7 @@ from typing import Any, Final
 import numpy as np
 
 from velox_engine.assembly import Assembly, assemble, worker_arguments
+from velox_engine.cache_place import complete_mark
 from velox_engine.config import BookSettings, Config, PipelineSettings
 from velox_engine.feeds.staging import close_staging, stage_records
 from velox_engine.feeds.synthetic import synthetic_fill
@@ -105,19 +106,15 @@ def compile_stages(assembly: Assembly, progress: Progress, given_up: Callable[[]
 def _compile_ahead(kind: str, total: int, progress: Progress, given_up: Callable[[], bool]) -> None:
     """Have children fill the cache, unless that was done before; what goes wrong is left to the caller's compiler."""
     directory = cache_directory()
-    if directory is None or _mark(directory, kind).exists() or not sys.executable:
+    if directory is None or complete_mark(directory, kind).exists() or not sys.executable:
         return
     try:
         with _children(kind) as children:
             _watch(children, total, progress, given_up)
             if all(child.wait() == 0 for child in children):
-                _mark(directory, kind).touch()
+                complete_mark(directory, kind).touch()
     except OSError:
         return
-
-
-def _mark(directory: Path, kind: str) -> Path:
-    return directory / f"complete-{kind}"
 
 
 @contextlib.contextmanager
