@@ -113,6 +113,9 @@ def test_hyper_threads_of_one_core_are_found_among_the_chosen_ones(tmp_path, pin
     both = found_by(cores.check_siblings, here, **apart, threads__output_core=11)
     assert both.verdict is Verdict.BETTER
     assert both.values["shared"] == [[10, 11]]
+    assert both.mend == "velox-tui --set threads.orderbook_core=0 --set threads.bundle_core=0"
+    crowded = found_by(cores.check_siblings, replace(here, allowed=(8, 9, 10, 11)), **apart, threads__output_core=11)
+    assert crowded.mend.startswith("none")
 
 
 def test_workers_on_two_nodes_hurt(tmp_path, pinning):
@@ -126,7 +129,12 @@ def test_isolated_cores_are_to_be_used(tmp_path, pinning):
     here = server(tmp_path)
     assert found_by(cores.check_isolated, here).verdict is Verdict.OK  # the last core is taken first
     elsewhere = {f"threads__{stage}_core": 2 for stage in ("ingress", "orderbook", "bundle", "output")}
-    assert found_by(cores.check_isolated, here, **elsewhere).verdict is Verdict.BETTER
+    barred = found_by(cores.check_isolated, replace(here, allowed=tuple(range(14))), **elsewhere)
+    assert (barred.verdict, barred.mend) == (
+        Verdict.BETTER,
+        "taskset -c 0-15 velox-tui --set threads.ingress_core=14 --set threads.orderbook_core=15"
+        " --set threads.bundle_core=15 --set threads.output_core=15",
+    )
     desktop(tmp_path, 4)
     none = found_by(cores.check_isolated, system(tmp_path))
     assert (none.verdict, none.mend) == (Verdict.BETTER, "boot Linux with isolcpus=3 nohz_full=3 rcu_nocbs=3")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from velox_engine.config import Config
 from velox_engine.control_groups import core_limit
 from velox_engine.errors import ConfigError
 from velox_engine.placement import Machine, parse_cores, plan, this_machine
+from velox_engine.telemetry.layout import STAGE_NAMES
 from velox_tui.doctor.findings import Finding, Verdict
 from velox_tui.doctor.system import System
 
 CPU: Final = "sys/devices/system/cpu"
 
 
-def listed(cores: Sequence[int]) -> str:
+def listed(cores: Iterable[int]) -> str:
     """Write cores as Linux does: ``0-3,8``; empty for none."""
     parts: list[list[int]] = []
     for core in sorted(cores):
@@ -134,9 +135,24 @@ def check_siblings(system: System, config: Config) -> Finding:
     if shared:
         pairs = "; ".join(sorted(listed(both) for both in shared))
         told = f"workers share a core as hyper-threads: {pairs}"
-        mend = "velox-tui --set threads.ingress_core=N, a core that is no sibling of the others'"
+        mend = _apart(system, config, min(shared)[0], chosen)
         return Finding("siblings", Verdict.BETTER, told, mend, {"shared": sorted(map(list, shared))})
     return Finding("siblings", Verdict.OK, f"no two workers are hyper-threads of one core ({named(chosen)})")
+
+
+def _apart(system: System, config: Config, core: int, chosen: Sequence[int]) -> str:
+    """Say how the stages on a core are moved to one whose hyper-threads do nothing else."""
+    for other in system.allowed:
+        siblings = cores_in(system.read(f"{CPU}/cpu{other}/topology/thread_siblings_list") or str(other))
+        if not set(siblings) & set(chosen):
+            workers = plan(config, machine_of(system)).workers
+            moved = [name for worker in workers if worker.core == core for name in worker.names]
+            return _placed(dict.fromkeys(moved, other))
+    return "none: no allowed core is free of them"
+
+
+def _placed(cores: Mapping[str, int]) -> str:
+    return " ".join(["velox-tui", *(f"--set threads.{stage}_core={core}" for stage, core in cores.items())])
 
 
 def check_numa(system: System, config: Config) -> Finding:
@@ -169,8 +185,10 @@ def check_isolated(system: System, config: Config) -> Finding:
         return Finding("isolated", Verdict.OK, f"the workers' {named(chosen)} isolated", values=values)
     if isolated:
         told = f"{named(isolated)} isolated, but the workers use {named(chosen)}"
-        free = listed(isolated)
-        mend = f"taskset -c {listed(sorted({*system.allowed, *isolated}))} velox-tui --set threads.STAGE_core={free}"
+        first, *others = STAGE_NAMES
+        mend = _placed({first: isolated[0], **dict.fromkeys(others, isolated[-1])})
+        if not set(isolated) <= set(system.allowed):
+            mend = f"taskset -c {listed({*system.allowed, *isolated})} {mend}"
         return Finding("isolated", Verdict.BETTER, told, mend, values)
     told = f"no core is isolated: other work may interrupt the workers on {named(chosen)}"
     cores = listed(chosen)
