@@ -52,6 +52,7 @@ _OPTIONS: Final = (
     _Option("--seed-book", "FILE|none", "source.seed_book"),
     _Option("--symbols", "A,B", "source.symbols"),
     _Option("--sink", "FILE", "pipeline.sink"),
+    _Option("--hlog", "FILE", "metrics.hlog"),
     _Option("--on-full", "wait|drop", "pipeline.on_full"),
 )
 _LIMITS: Final = (

@@ -294,11 +294,14 @@ class TelemetryReader:
             for trade in range(max(count - at.TRADES_KEPT, 0), count)
         )
 
+    def book_table(self) -> NDArray[np.int64]:
+        """Return a row for every symbol's book, by symbol index, with the fields of `BookSummary`; int64."""
+        block = self.block(Block.BOOKS)
+        return block[at.BOOKS_FIRST :].reshape(-1, at.BOOK_WORDS)[: int(block[at.BOOKS_COUNT])]
+
     def books(self) -> list[BookSummary]:
         """Return the state and the best of every symbol's book, by symbol index (published twice a second)."""
-        block = self.block(Block.BOOKS)
-        rows = block[at.BOOKS_FIRST :].reshape(-1, at.BOOK_WORDS)[: int(block[at.BOOKS_COUNT])]
-        return [BookSummary(BookState(int(row[0])), *(int(word) for word in row[1:])) for row in rows]
+        return [BookSummary(BookState(int(row[0])), *(int(word) for word in row[1:])) for row in self.book_table()]
 
     def samples(self) -> dict[str, NDArray[np.int64]]:
         """Return the one-second samples of the last 15 minutes, oldest first, one array a field (`SAMPLE_FIELDS`)."""
