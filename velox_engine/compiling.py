@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from velox_engine.assembly import Assembly, assemble, worker_arguments
+from velox_engine.cache_place import complete_mark
 from velox_engine.compile_children import share_out
 from velox_engine.config import BookSettings, Config, PipelineSettings
 from velox_engine.feeds.staging import close_staging, stage_records
@@ -114,7 +115,7 @@ def compile_stages(assembly: Assembly, progress: Progress, given_up: Callable[[]
 def _compile_ahead(kind: str, steps: list[Step], progress: Progress, given_up: Callable[[], bool]) -> None:
     """Have children fill the cache, unless that was done before; what goes wrong is left to the caller's compiler."""
     directory = cache_directory()
-    if directory is None or not sys.executable or (mark := directory / f"complete-{kind}").exists():
+    if directory is None or not sys.executable or (mark := complete_mark(directory, kind)).exists():
         return
     package = str(Path(__file__).parents[1])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -6,6 +6,7 @@ from typing import Final
 
 COMMANDS: Final[dict[str, str]] = {
     "config": "the configuration in force, and where each value came from",
+    "doctor": "what will keep this machine from doing well, and how to mend it",
     "feed": "what a recorded file holds",
     "warm": "compile into the cache and leave",
 }
