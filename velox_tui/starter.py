@@ -16,7 +16,7 @@ class Starter:
     """Makes and starts an engine; until it exists, a request to stop waits for it."""
 
     def __init__(self, config: Config, prepare: Callable[[], Any] = lambda: None) -> None:
-        self._config = config
+        self.config = config
         self._prepare = prepare
         self._lock = threading.RLock()  # a signal's handler may come in the middle of it
         self._stop: tuple[str, bool] | None = None
@@ -41,7 +41,7 @@ class Starter:
         try:
             from velox_engine.engine import Engine
 
-            engine = Engine(self._config)
+            engine = Engine(self.config)
             with self._lock:
                 self.engine = engine
                 if self._stop is not None:
