@@ -48,10 +48,14 @@ _PHASES: Final = {State.RUNNING: Phase.RUN, State.PAUSED: Phase.PAUSE, State.DRA
 
 @dataclass(slots=True)
 class Command:
-    """Something that the supervisor is asked to do; ``done`` is set when it has taken effect or failed."""
+    """Something that the supervisor is asked to do; ``done`` is set when it has taken effect or failed.
+
+    Whoever does not wait gives ``answered``, which is called then, from the supervisor's thread.
+    """
 
     kind: str
     value: Any = None
+    answered: Callable[[Exception | None], None] = lambda error: None
     done: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
 
@@ -59,6 +63,7 @@ class Command:
         """Answer it."""
         self.error = error
         self.done.set()
+        self.answered(error)
 
 
 class Supervisor:
@@ -491,6 +496,11 @@ class Supervisor:
     def _answer_late(self, command: Command) -> None:
         """Answer what came after the end: a stop is satisfied, anything else is refused."""
         command.finish(None if command.kind == "stop" else self._refuse(command, "running"))
+
+    @property
+    def at_end(self) -> bool:
+        """Whether nothing will come any more: it has ended, or is drained and its source has nothing more to give."""
+        return self.finished.is_set() or (self.state is State.DRAINED and bool(get_word(self._words, word.ENDED)))
 
     @property
     def paused_s(self) -> float:
