@@ -94,6 +94,8 @@ def status_line(scene: Scene, width: int) -> Line:
 class Status(Rows):
     """The top line."""
 
+    every = 0.2
+
     def paint(self, scene: Scene) -> None:
         """Draw it."""
         if self.size.width and self.size.height:
