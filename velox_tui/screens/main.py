@@ -84,7 +84,7 @@ class MainScreen(Steering, Viewing):
         self._painted = (-1, self.look)
         self._painted_at = 0.0
         self._panel_at: dict[str, float] = {}
-        self._told: tuple[tuple[Event, ...], list[Event], bool, tuple[Event, ...]] = ((), [], True, ())
+        self._journal: tuple[tuple[Event, ...], list[Event], bool, tuple[Event, ...]] = ((), [], True, ())
         self._state: State | None = None
         self._thread_s = 0.0
         self._source_ended = False
@@ -199,12 +199,12 @@ class MainScreen(Steering, Viewing):
 
     def _events_of(self, glance: Glance) -> tuple[Event, ...]:
         """Return the engine's events and our own by time; put together anew only when there are others."""
-        known, of = self._told, (glance.events, self.own_events, self._held is None)
+        known, of = self._journal, (glance.events, self.own_events, self._held is None)
         if known[0] is not of[0] or known[1] is not of[1] or known[2] != of[2]:
             until = math.inf if self._held is None else glance.snapshot.taken_unix_ns
             own = [each for each in self.own_events if each.unix_ns <= until]
             told = tuple(sorted((*glance.events, *own), key=lambda each: each.unix_ns))
-            self._told = known = (*of, told)
+            self._journal = known = (*of, told)
         return known[3]
 
     def paint(self, anyway: bool = False) -> None:

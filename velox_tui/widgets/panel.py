@@ -65,11 +65,10 @@ class Rows(Widget):
         super().notify_style_update()
         self.forget()
 
-    def show(self, lines: list[Line]) -> None:
-        """Show these lines, one a row, each as wide as the widget."""
+    def show(self, lines: list[Line], width: int) -> None:
+        """Show these lines, one a row, each as wide as the widget: ``width``."""
         if not self._styles_by_role:
             self._styles_by_role = self._filtered(roles(self.app.theme_variables))
-        width = self.size.width
         if len(lines) != len(self._lines):
             self._strips = [self._strip(row, width) for row in lines]
             self._lines = lines
@@ -95,9 +94,7 @@ class Rows(Widget):
         background = self.background_colors[1]
         for each in self.get_line_filters():
             changed = each.apply([Segment("x", style) for style in styles.values()], background)
-            styles = {
-                role: segment.style or Style() for role, segment in zip(styles, changed, strict=True)
-            }
+            styles = {role: segment.style or Style() for role, segment in zip(styles, changed, strict=True)}
         return styles
 
     def render_lines(self, crop: Region) -> list[Strip]:
@@ -105,8 +102,9 @@ class Rows(Widget):
 
         The compositor asks for all rows of all widgets whenever one of them changed.
         """
+        left, right = crop.column_span
         strips = [self.render_line(y) for y in crop.line_range]
-        return strips if crop.column_span == (0, self.size.width) else [strip.crop(*crop.column_span) for strip in strips]
+        return [strip if not left and strip.cell_length == right else strip.crop(left, right) for strip in strips]
 
     def render_line(self, y: int) -> Strip:
         """Return a row as it was last shown."""
@@ -124,6 +122,7 @@ class Panel(Rows, can_focus=True):
     """A framed panel. A subclass says its ``title`` and draws; what it raises is shown in its own place."""
 
     title: ClassVar[str] = ""
+
     class Zoomed(Message):
         """The panel wants all the room, or to give it back."""
 
@@ -161,7 +160,7 @@ class Panel(Rows, can_focus=True):
             self.log.error(f"panel {self.key}: {error!r}")
             told = [line((f" {type(error).__name__}", "bad")), *_wrapped(str(error), width - 4)]
             rows = framed(Drawn("cannot be drawn", told), self.title, "bad", width, height, scene.glyphs)
-        self.show(rows)
+        self.show(rows, width)
 
     def again(self) -> None:
         """Draw the last scene again."""

@@ -98,5 +98,6 @@ class Status(Rows):
 
     def paint(self, scene: Scene) -> None:
         """Draw it."""
-        if self.size.width and self.size.height:
-            self.show([status_line(scene, self.size.width)])
+        width, height = self.size
+        if width and height:
+            self.show([status_line(scene, width)], width)
