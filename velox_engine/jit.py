@@ -142,6 +142,27 @@ def inner(function: F) -> F:
     return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
 
 
+# spelled out once more: what is compiled for an inlined caller would inherit its options
+_WITHIN: Final = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+def inlined(function: F) -> F:
+    """Compile a function into each compiled function that calls it; as with `inner`, Python must not call it.
+
+    A function of numbers and addresses: handing an array on counts a reference up and down again, atomically, and that
+    alone costs as much as decoding a message or finding an order.
+    """
+    return cast("F", numba.njit(**_WITHIN, forceinline=True)(function))
+
+
+def aside(function: F) -> F:
+    """Compile a function that only compiled functions call, and that never shall grow into them.
+
+    Its first statement must make LLVM leave it alone; what is rare would only make the hot loop larger.
+    """
+    return cast("F", numba.njit(**_WITHIN, forceinline=False)(function))
+
+
 def compile_for(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
     """Compile a `compiled` function for arguments of these types, or load it; say whether it was loaded."""
     dispatcher: Any = function

@@ -13,7 +13,6 @@ from velox_engine.books.exact_memory import (
     add_to,
     address_of,
     book_at,
-    inlined,
     load_byte,
     node_at,
     prefetch,
@@ -23,7 +22,7 @@ from velox_engine.books.exact_memory import (
 )
 from velox_engine.books.exact_rare import apply_rare, instead
 from velox_engine.books.exact_table import erase, find, home, put
-from velox_engine.jit import compiled, inner
+from velox_engine.jit import compiled, inlined, inner
 from velox_engine.records import TRANSACTION, Action, Flags
 
 _ADD, _CANCEL, _DELETE, _EXECUTE = int(Action.ADD), int(Action.CANCEL), int(Action.DELETE), int(Action.EXECUTE)

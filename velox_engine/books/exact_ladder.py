@@ -13,10 +13,8 @@ import numpy as np
 
 from velox_engine.books.exact_layout import BLOCK, CROSSED_NOW, LEAST_ROOM, NO_RANK, NO_STEP, Need
 from velox_engine.books.exact_memory import (
-    aside,
     block_at,
     highest_bit,
-    inlined,
     ladder_at,
     load,
     load_byte,
@@ -26,6 +24,7 @@ from velox_engine.books.exact_memory import (
     store,
     store_byte,
 )
+from velox_engine.jit import aside, inlined
 
 _BYTES: Final = BLOCK.itemsize
 _BLOCKS: Final = int(Need.BLOCKS)

@@ -12,9 +12,9 @@ import numpy as np
 from velox_engine.books.exact_entry import enter
 from velox_engine.books.exact_ladder import enter_price, leave_price
 from velox_engine.books.exact_layout import Need
-from velox_engine.books.exact_memory import book_at, inlined, node_at
+from velox_engine.books.exact_memory import book_at, node_at
 from velox_engine.books.exact_table import erase, find, put
-from velox_engine.jit import compiled
+from velox_engine.jit import compiled, inlined
 
 _NODES, _LEVEL_SLOTS = int(Need.NODES), int(Need.LEVEL_SLOTS)
 

@@ -17,11 +17,9 @@ from velox_engine.books.exact_levels import append, close_level, free_node, has_
 from velox_engine.books.exact_memory import (
     add_to,
     address_of_record,
-    aside,
     block_at,
     book_at,
     highest_bit,
-    inlined,
     ladder_at,
     load,
     node_at,
@@ -32,7 +30,7 @@ from velox_engine.books.exact_memory import (
     store,
 )
 from velox_engine.books.exact_table import erase, find, put
-from velox_engine.jit import compiled
+from velox_engine.jit import aside, compiled, inlined
 from velox_engine.records import INT64_MAX, Action, Flags
 
 _ADD, _DELETE, _EXECUTE = int(Action.ADD), int(Action.DELETE), int(Action.EXECUTE)
