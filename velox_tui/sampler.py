@@ -34,7 +34,7 @@ def row_of(before: Snapshot, after: Snapshot, cores: tuple[Core, ...]) -> list[f
     """Make the history's sample from two snapshots, in the order of `series_names`."""
     latency = after.output.latency.since(before.output.latency)
     hiccup = after.hiccup.since(before.hiccup)
-    figures = [latency.percentile(50), latency.percentile(99), latency.largest] if latency.count else [_NAN] * 3
+    figures = [*latency.percentiles(50, 99), latency.largest] if latency.count else [_NAN] * 3
     return [
         *(rate_between(before, after, name) for name in SERIES),
         *(ring.waiting / ring.capacity if ring.capacity else 0.0 for ring in after.rings),
