@@ -18,7 +18,7 @@ from velox_engine.books.exact import ExactBook
 from velox_engine.books.exact_core import apply_records, step
 from velox_engine.books.exact_grow import grow
 from velox_engine.books.exact_memory import address_of, ladder_at
-from velox_engine.books.exact_state import ExactState, make_exact
+from velox_engine.books.exact_state import ExactState, make_exact, with_entries
 from velox_engine.feeds.synthetic import SYNTHETIC_INSTRUMENT, make_synthetic, synthetic_fill
 from velox_engine.jit import compiled
 from velox_engine.lockfree.memory import aligned_words
@@ -54,7 +54,7 @@ def apply_and_read(books: Any, records: Any, start: Any, count: Any, seen: Any) 
 
 def fill(records: Transactions, preload: int) -> ExactState:
     """Make an exact book of one symbol and apply the first ``preload`` records to it."""
-    return _applied(make_exact(1), records, 0, preload)
+    return _applied(with_entries(make_exact(1)), records, 0, preload)
 
 
 def _applied(state: ExactState, records: Transactions, start: int, end: int, batch: int = 1 << 30) -> ExactState:
