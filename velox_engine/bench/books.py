@@ -10,17 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import cache, partial
-from typing import Any, Final
+from typing import Final
 
+from velox_engine.bench.loops import apply_and_read
 from velox_engine.bench.measure import Bench, BenchError, Figure, Measure
 from velox_engine.books.bucketed import bucketed_apply, make_bucketed
 from velox_engine.books.exact import ExactBook
-from velox_engine.books.exact_core import apply_records, step
+from velox_engine.books.exact_core import apply_records
 from velox_engine.books.exact_grow import grow
-from velox_engine.books.exact_memory import address_of, ladder_at
 from velox_engine.books.exact_state import ExactState, make_exact, with_entries
 from velox_engine.feeds.synthetic import SYNTHETIC_INSTRUMENT, make_synthetic, synthetic_fill
-from velox_engine.jit import compiled
 from velox_engine.lockfree.memory import aligned_words
 from velox_engine.records import TRANSACTION, Transactions
 from velox_engine.stages.slots import make_slots
@@ -31,25 +30,10 @@ PYTHON_BATCH: Final = 4096
 SEED: Final = 7
 LIVE_ORDERS: Final = 10_000
 _FULL: Final = 500_000
-_RECORD_BYTES: Final = TRANSACTION.itemsize
 _ONE_BY_ONE: Final = 20_000
 
 Begun = Callable[[], tuple[float, int]]
 """Runs once; returns seconds and how many records it applied in them."""
-
-
-@compiled
-def apply_and_read(books: Any, records: Any, start: Any, count: Any, seen: Any) -> Any:
-    """As `apply_records`, and read both best prices after each record; their sum of exclusive ors goes to ``seen``."""
-    book = books[0]
-    first = address_of(records) + _RECORD_BYTES * start
-    done = 0
-    total = 0
-    while done < count and step(book, first, done, count):
-        total += ladder_at(book.ladders, 0).best ^ ~ladder_at(book.ladders, 1).best
-        done += 1
-    seen[0] += total
-    return done
 
 
 def fill(records: Transactions, preload: int) -> ExactState:
@@ -154,7 +138,7 @@ def bucketed(records: Transactions, preload: int) -> Begun:
 @cache
 def market_flow(count: int) -> Transactions:
     """Return the first ``count`` records of the synthetic market, a cache line each."""
-    records = aligned_words(count * _RECORD_BYTES // 8).view(TRANSACTION)
+    records = aligned_words(count * TRANSACTION.itemsize // 8).view(TRANSACTION)
     synthetic_fill(make_synthetic("market", SEED, LIVE_ORDERS), records, 0, count)
     return records
 

@@ -9,22 +9,13 @@ from typing import Final
 
 import numpy as np
 
+from velox_engine.bench.loops import record_all
 from velox_engine.bench.measure import Bench, BenchError, Counted, Figure, Measure
-from velox_engine.jit import compiled
 from velox_engine.lockfree.atomics import Words
-from velox_engine.lockfree.histogram import histogram_record
 from velox_engine.lockfree.histogram_view import LENGTH, Histogram
 
 _VALUES: Final = 4096
 _MEAN_NS: Final = 50_000
-
-
-@compiled
-def record_all(words: Words, values: Words, times: int) -> None:
-    """Record all values, each once, so many times over."""
-    for _ in range(times):
-        for value in values:
-            histogram_record(words, 0, value, 1)
 
 
 def histogram_measures(bench: Bench) -> Iterator[Measure]:
