@@ -5,7 +5,7 @@ A run that does not conserve, whose four content hashes differ, or that left any
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -43,16 +43,26 @@ def cores_of(machine: Machine, placement: str) -> dict[str, object]:
     return {f"threads.{stage}_core": cores[part] for stage, part in zip(STAGE_NAMES, parts, strict=True)}
 
 
-def run_engine(bench: Bench, settings: Mapping[str, object]) -> Report:
-    """Run an engine with these settings to its end; raises `BenchError` where not everything is accounted for."""
+def run_engine(
+    bench: Bench,
+    settings: Mapping[str, object],
+    *,
+    look: Callable[[Engine], object] = lambda engine: None,
+    look_s: float = _LOOK_S,
+) -> Report:
+    """Run an engine with these settings to its end; ``look`` is called every ``look_s`` seconds meanwhile.
+
+    Raises `BenchError` where not everything is accounted for.
+    """
     config = load_config(overrides={"pipeline.name": "bench", "source.seed": _SEED, **settings}, environ={})
     engine = Engine(config)
     bench.cancel.running = engine
     try:
         bench.cancel.check()
         with engine:
-            while engine.wait(_LOOK_S) < State.DRAINED:
+            while engine.wait(look_s) < State.DRAINED:
                 bench.cancel.check()
+                look(engine)
         bench.cancel.check()
         return checked(engine.report())
     finally:
