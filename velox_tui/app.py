@@ -15,7 +15,7 @@ from velox_tui.signs import Glyphs
 from velox_tui.starter import Starter
 from velox_tui.themes import DARK, LIGHT
 
-_POLL_S: Final = 0.05
+_POLL_S: Final = 0.03
 
 
 class VeloxApp(App[None]):

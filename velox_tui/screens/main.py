@@ -55,6 +55,7 @@ PANELS: Final[dict[str, type[Panel]]] = {
 }
 _UNFOCUSED_S: Final = 1.0
 _HALF_TICK_S: Final = 0.02
+_FIRST_LOOK_S: Final = 0.02  # the sampler has seen something by then: a frame's time without an empty board
 _OWN_EVENTS: Final = 256
 
 
@@ -91,7 +92,11 @@ class MainScreen(Steering, Viewing):
 
     def make_sampler(self) -> Any:
         """Make what glances come from."""
-        return Sampler(self.engine, on_trouble=lambda text: self.app.call_from_thread(self.note, "error", text))
+        return Sampler(
+            self.engine,
+            on_trouble=lambda text: self.soon(self.note, "error", text),
+            on_hurried=lambda: self.soon(self.tick),
+        )
 
     def compose(self) -> ComposeResult:
         """Lay it out; which panels show, and where, is decided by the size."""
@@ -106,6 +111,7 @@ class MainScreen(Steering, Viewing):
         self.sampler.start()
         self.watch_symbol(self.look.symbol)
         self.set_interval(1 / self.config.ui.fps, self.tick)
+        self.set_timer(_FIRST_LOOK_S, self.tick)
         self.lay_out()
 
     def on_unmount(self) -> None:
