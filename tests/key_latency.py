@@ -1,8 +1,8 @@
 """Measure how long a key takes, from the press in the terminal to the engine's state and to the screen.
 
 ``python -m tests.key_latency [--size 120x40] [--rate max] [--presses 40] [--set threads.idle=spin …]`` prints medians
-and the greatest. The engine's state is read from its telemetry region, as any watcher on this machine does; the screen is what
-the terminal received. ``p`` pauses and resumes; ``f`` freezes the picture and lets it go.
+and the greatest. The engine's state is read from its telemetry region, as any watcher on this machine does; the screen
+is what the terminal received. ``p`` pauses and resumes; ``f`` freezes the picture and lets it go.
 """
 
 from __future__ import annotations
