@@ -49,10 +49,14 @@ _PHASES: Final = {State.RUNNING: Phase.RUN, State.PAUSED: Phase.PAUSE, State.DRA
 
 @dataclass(slots=True)
 class Command:
-    """Something that the supervisor is asked to do; ``done`` is set when it has taken effect or failed."""
+    """Something that the supervisor is asked to do; ``done`` is set when it has taken effect or failed.
+
+    Whoever does not wait gives ``answered``, which is called then, from the supervisor's thread.
+    """
 
     kind: str
     value: Any = None
+    answered: Callable[[Exception | None], None] = lambda error: None
     done: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
 
@@ -60,6 +64,7 @@ class Command:
         """Answer it."""
         self.error = error
         self.done.set()
+        self.answered(error)
 
 
 class Supervisor:
@@ -81,7 +86,7 @@ class Supervisor:
         self._drain_from = (0, 0)
         self._queue: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._failures: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._warnings: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._notes: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self._draining: list[Command] = []
         self._deadline = 0.0
         self._stopping: Command | None = None
@@ -117,6 +122,10 @@ class Supervisor:
         self._queue.put(command)
         return command
 
+    def note(self, severity: str, text: str) -> None:
+        """Hand over an event to be told; it is lost once the supervisor has ended."""
+        self._notes.put((severity, text))
+
     def join(self, timeout: float | None = None) -> None:
         """Wait until the supervisor has ended."""
         self._thread.join(timeout)
@@ -137,7 +146,7 @@ class Supervisor:
             problem = pin_thread(core)
             if problem is not None:
                 worker.image[layout.WORKER_CORE] = -1
-                self._warnings.put(f"worker {index} is not bound to core {core} and runs unpinned: {problem}")
+                self.note("warning", f"worker {index} is not bound to core {core} and runs unpinned: {problem}")
         try:
             while run_worker(*worker_arguments(self._assembly, index)) == Reason.GROW:
                 begun = read_ticks()
@@ -342,9 +351,12 @@ class Supervisor:
         set_word(self._words, word.LEASES + slot, symbol + 1)
         command.finish()
 
+    def _gather_notes(self) -> None:
+        while not self._notes.empty():
+            self.chronicle.event(*self._notes.get())
+
     def _gather_failures(self) -> None:
-        while not self._warnings.empty():
-            self.chronicle.event("warning", self._warnings.get())
+        self._gather_notes()
         while not self._failures.empty():
             self.failure = self.failure or self._failures.get()
             self.reason = self.failure
@@ -460,6 +472,7 @@ class Supervisor:
         for name in self.hung:
             self.failure = self.failure or f"{name} did not stop within {_JOIN_S:g} s"
         self._end_source_and_sink()
+        self._gather_notes()
         if self._paused_at:
             self._paused_s += time.monotonic() - self._paused_at
             self._paused_at = 0.0
@@ -484,6 +497,11 @@ class Supervisor:
     def _answer_late(self, command: Command) -> None:
         """Answer what came after the end: a stop is satisfied, anything else is refused."""
         command.finish(None if command.kind == "stop" else self._refuse(command, "running"))
+
+    @property
+    def at_end(self) -> bool:
+        """Whether nothing will come any more: it has ended, or is drained and its source has nothing more to give."""
+        return self.finished.is_set() or (self.state is State.DRAINED and bool(get_word(self._words, word.ENDED)))
 
     @property
     def paused_s(self) -> float:

@@ -29,7 +29,7 @@ from velox_engine.snapshot import (
 )
 from velox_engine.telemetry import layout as at
 from velox_engine.telemetry.layout import Block
-from velox_engine.telemetry.region import Region, blocks_of, words_text
+from velox_engine.telemetry.region import Readable, blocks_of, words_text
 
 T = TypeVar("T")
 
@@ -54,9 +54,9 @@ class TelemetryReader:
     nothing of the engine's own memory.
     """
 
-    def __init__(self, region: Region) -> None:
+    def __init__(self, region: Readable) -> None:
         self._region = region
-        words = region.words
+        words = region.copy(0, at.HEADER_LENGTH)
         self._good: dict[tuple[Block, int], tuple[int, NDArray[np.int64]]] = {}
         self._stale: list[str] = []
         self._texts: dict[Block, tuple[int, Any]] = {}
@@ -76,17 +76,17 @@ class TelemetryReader:
 
         It is the same array again while the block is not written.
         """
-        place = self._region.places[kind, index]
-        words, lock = self._region.words, place.at
+        place, region = self._region.places[kind, index], self._region
+        lock = place.at
         known = self._good.get((kind, index))
         for attempt in range(_TRIES):
-            before = int(words[lock])
+            before = region.word(lock)
             if known is not None and known[0] == before:
-                return known[1]
+                return known[1]  # nothing was written since: most blocks stay as they are from look to look
             if before & 1 == 0:
-                copy = words[lock + 1 : lock + at.GUARD_WORDS + place.length].copy()
+                copy = region.copy(lock + 1, at.GUARD_WORDS - 1 + place.length)
                 # a writer on a weakly ordered processor is caught by the checksum, which Python has no fence for
-                if int(words[lock]) == before and (before == 0 or int(copy[0]) == at.checksum_of(copy[1:], before)):
+                if region.word(lock) == before and (before == 0 or int(copy[0]) == at.checksum_of(copy[1:], before)):
                     copy.flags.writeable = False
                     self._good[kind, index] = before, copy[1:]
                     return copy[1:]
@@ -105,7 +105,7 @@ class TelemetryReader:
         return meaning
 
     def _json(self, kind: Block, default: Any) -> Any:
-        lock = int(self._region.words[self._region.at(kind)])
+        lock = self._region.word(self._region.at(kind))
         known = self._texts.get(kind)
         if known is None or known[0] != lock:
             try:
@@ -120,11 +120,12 @@ class TelemetryReader:
 
         The time belongs to the counts: what is read after them takes its time, and a rate would be wrong by it.
         """
-        cursors = self._region.payload(Block.CURSORS)
-        early = [int(cursors[word]) for word in _CURSORS]  # upstream first: a difference is at most what is inside
-        bundles_out, flushed = int(cursors[at.CURSOR_BUNDLES_OUT]), int(cursors[at.CURSOR_FLUSHED])
-        late = {word: int(cursors[word]) for word in reversed(_CURSORS)}  # downstream first: it never exceeds upstream
-        generated = int(cursors[at.CURSOR_GENERATED])
+        cursors, word_at = self._region.at(Block.CURSORS) + at.GUARD_WORDS, self._region.word
+        early = [word_at(cursors + word) for word in _CURSORS]  # upstream first: a difference is at most what is inside
+        bundles_out, flushed = word_at(cursors + at.CURSOR_BUNDLES_OUT), word_at(cursors + at.CURSOR_FLUSHED)
+        # downstream first: it never exceeds upstream
+        late = {word: word_at(cursors + word) for word in reversed(_CURSORS)}
+        generated = word_at(cursors + at.CURSOR_GENERATED)
         now = time.time_ns()
         problems = []
         for up, down in zip(range(3), range(1, 4), strict=True):
@@ -291,11 +292,14 @@ class TelemetryReader:
             if depth is not None:
                 yield depth
 
+    def book_table(self) -> NDArray[np.int64]:
+        """Return a row for every symbol's book, by symbol index, with the fields of `BookSummary`; int64."""
+        block = self.block(Block.BOOKS)
+        return block[at.BOOKS_FIRST :].reshape(-1, at.BOOK_WORDS)[: int(block[at.BOOKS_COUNT])]
+
     def books(self) -> list[BookSummary]:
         """Return the state and the best of every symbol's book, by symbol index (published twice a second)."""
-        block = self.block(Block.BOOKS)
-        rows = block[at.BOOKS_FIRST :].reshape(-1, at.BOOK_WORDS)[: int(block[at.BOOKS_COUNT])]
-        return [BookSummary(BookState(int(row[0])), *(int(word) for word in row[1:])) for row in rows]
+        return [BookSummary(BookState(int(row[0])), *(int(word) for word in row[1:])) for row in self.book_table()]
 
     def samples(self) -> dict[str, NDArray[np.int64]]:
         """Return the one-second samples of the last 15 minutes, oldest first, one array a field (`SAMPLE_FIELDS`)."""
@@ -304,6 +308,18 @@ class TelemetryReader:
         rows = block[at.SAMPLES_FIRST :].reshape(at.SAMPLES_KEPT, at.SAMPLE_WORDS)
         kept = rows[np.arange(max(count - at.SAMPLES_KEPT, 0), count) % at.SAMPLES_KEPT]
         return {name: kept[:, column] for column, name in enumerate(at.SAMPLE_FIELDS)}
+
+    def throughput(self) -> float:
+        """Return the transactions that left a second, between the last two samples; before there are two, 0."""
+        samples = self.samples()
+        times, out = samples["unix_ns"][-2:], samples["output"][-2:]
+        if len(times) < 2 or times[1] <= times[0]:
+            return 0.0
+        return int(out[1] - out[0]) * 1e9 / int(times[1] - times[0])
+
+    def written_unix_ns(self) -> int:
+        """Return when the supervisor last wrote; while it lives, that is at most some 0.1 s ago."""
+        return int(self.block(Block.CONTROL)[at.CONTROL_UNIX_NS])
 
     def events(self) -> list[Event]:
         """Return the last events, oldest first."""

@@ -22,6 +22,7 @@ from velox_tui.commander import Commander
 from velox_tui.glyphs import Glyphs
 from velox_tui.heat import HeatHistory
 from velox_tui.history import History
+from velox_tui.machine import own_cores
 from velox_tui.sampler import Sampler, series_names
 from velox_tui.scene import WINDOWS, Glance, Look, Scene
 from velox_tui.screens.steering import Steering
@@ -40,6 +41,7 @@ from velox_tui.widgets.status import Status
 from velox_tui.widgets.throughput import Throughput
 
 if TYPE_CHECKING:
+    from velox_engine.attached import AttachedEngine
     from velox_engine.engine import Engine
 
 PANELS: Final[dict[str, type[Panel]]] = {
@@ -66,7 +68,13 @@ class MainScreen(Steering, Viewing):
     AUTO_FOCUS = ""
 
     def __init__(
-        self, engine: Engine, config: Config, glyphs: Glyphs, chosen: dict[str, str], *, read_only: bool = False
+        self,
+        engine: Engine | AttachedEngine,
+        config: Config,
+        glyphs: Glyphs,
+        chosen: dict[str, str],
+        *,
+        read_only: bool = False,
     ) -> None:
         super().__init__()
         self.engine, self.config, self.glyphs, self.chosen, self.read_only = engine, config, glyphs, chosen, read_only
@@ -92,9 +100,13 @@ class MainScreen(Steering, Viewing):
 
     def make_sampler(self) -> Any:
         """Make what glances come from."""
+        cores = set(own_cores())
+        if self.attached is not None:  # its workers may be where this process may not run
+            cores |= {worker.core for worker in self.attached.snapshot().workers if worker.core is not None}
         return Sampler(
             self.engine,
             on_trouble=lambda text: self.soon(self.note, "error", text),
+            cores=tuple(sorted(cores)),
             on_hurried=lambda: self.soon(self.tick),
         )
 
@@ -104,7 +116,7 @@ class MainScreen(Steering, Viewing):
         with Container(id="board"):
             for key, panel in PANELS.items():
                 yield panel(key)
-        yield KeyLine(self.chosen, self.read_only)
+        yield KeyLine(self.chosen, self.read_only, self.attached is not None)
 
     def on_mount(self) -> None:
         """Begin to look and to paint."""
@@ -201,7 +213,15 @@ class MainScreen(Steering, Viewing):
             self.config.ui.fps,
             self.frame_ms,
             self.read_only,
+            self.attached is not None,
+            self._gone(),
         )
+
+    def _gone(self) -> str:
+        """Say what became of an engine in another process."""
+        if self.attached is None or self.attached.lives:
+            return ""
+        return "died" if self.attached.died else "ended"
 
     def _events_of(self, glance: Glance) -> tuple[Event, ...]:
         """Return the engine's events and our own by time; put together anew only when there are others."""
