@@ -36,7 +36,7 @@ def row_of(found: Found) -> dict[str, Any]:
         return {**row, "problem": error.problem}
     return {
         **row,
-        "state": snapshot.state.word if found.alive else "dead",
+        "state": "dead" if not found.alive else "stalled" if snapshot.stalled_workers else snapshot.state.word,
         "uptime_s": round(snapshot.uptime_s, 3),
         "rate_per_s": plain_value(snapshot.rate_per_s),
         "throughput_per_s": round(throughput, 1),
