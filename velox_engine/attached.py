@@ -6,11 +6,13 @@ depth slots that are leased, and those end with the connection, or ten seconds a
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +27,6 @@ from velox_engine.telemetry.layout import Block
 from velox_engine.telemetry.reader import TelemetryReader
 from velox_engine.telemetry.region_file import RegionFile, open_region
 
-T = TypeVar("T")
-
 SILENT_S: Final = 2.0
 """An engine's supervisor writes ten times a second; one that has not for so long is stopped, or hangs."""
 _LIVES_S: Final = 0.25
@@ -37,6 +37,15 @@ _DAMAGE: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, 
 """What reading a region raises whose blocks are whole but hold what no engine writes."""
 
 
+@contextlib.contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Make a `RegionError` of what goes wrong while the content of a region is put to use."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise RegionError(path, f"is damaged: {type(error).__name__}: {error}") from None
+
+
 class AttachedReader(TelemetryReader):
     """Reads the region of another process; what is damaged is a `RegionError`, a dead engine is told as failed."""
 
@@ -45,47 +54,55 @@ class AttachedReader(TelemetryReader):
         self._engine = engine
         self._path = region.path
 
-    def _guarded(self, read: Callable[[], T]) -> T:
-        try:
-            return read()
-        except _DAMAGE as error:
-            raise RegionError(self._path, f"is damaged: {type(error).__name__}: {error}") from None
-
     def read(self) -> Snapshot:
         """Take a snapshot, and renew what is leased; raises `RegionError`.
 
         An engine that has written nothing for two seconds is stopped, or hangs as a whole: every worker has stalled.
         """
         self._engine.renew()
-        snapshot = self._guarded(super().read)
-        if not State.STARTING < snapshot.state < State.STOPPED:
+        snapshot = self._look()
+        if snapshot.state >= State.STOPPED:
             return snapshot
         if self._engine.lives:
-            silent = self.silent_s() > SILENT_S
+            silent = snapshot.state is not State.STARTING and self.silent_s() > SILENT_S
             self._engine.note_silence(silent)
             stalled = tuple(worker.index for worker in snapshot.workers)
             return replace(snapshot, stalled_workers=stalled) if silent else snapshot
-        snapshot = self._guarded(super().read)  # its very last word may have come after the first look
+        snapshot = self._look()  # its very last word may have come after the first look
         if snapshot.state >= State.STOPPED:
             return snapshot
         self._engine.note_death()
         return replace(snapshot, state=State.FAILED, stalled_workers=())
 
+    def _look(self) -> Snapshot:
+        with damage_told(self._path):
+            snapshot = super().read()
+            if not all(isinstance(text, str) for text in snapshot.warnings):
+                raise ValueError("warnings that are no text")
+            for name, section in snapshot.config.items():
+                if name != "book_outcomes" and not isinstance(section, dict):
+                    raise ValueError(f"a configuration whose {name} is no section")
+        return snapshot
+
     def written_state(self) -> State:
         """Return the state as it was last written; raises `RegionError`."""
-        return self._guarded(lambda: State(int(self.block(Block.CONTROL)[layout.CONTROL_STATE])))
+        with damage_told(self._path):
+            return State(int(self.block(Block.CONTROL)[layout.CONTROL_STATE]))
 
     def events(self) -> list[Event]:
         """Return the last events, and what this watcher has met itself; raises `RegionError`."""
-        return self._guarded(super().events) + self._engine.own_events
+        with damage_told(self._path):
+            return super().events() + self._engine.own_events
 
     def instruments(self) -> list[dict[str, Any]]:
         """Return the instrument table; raises `RegionError`."""
-        return self._guarded(super().instruments)
+        with damage_told(self._path):
+            return super().instruments()
 
     def samples(self) -> dict[str, NDArray[np.int64]]:
         """Return the one-second samples; raises `RegionError`."""
-        return self._guarded(super().samples)
+        with damage_told(self._path):
+            return super().samples()
 
 
 class AttachedEngine:

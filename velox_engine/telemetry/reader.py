@@ -318,7 +318,7 @@ class TelemetryReader:
         times, out = samples["unix_ns"][-2:], samples["output"][-2:]
         if len(times) < 2 or times[1] <= times[0]:
             return 0.0
-        return int(out[1] - out[0]) * 1e9 / int(times[1] - times[0])
+        return (int(out[1]) - int(out[0])) * 1e9 / (int(times[1]) - int(times[0]))
 
     def silent_s(self) -> float:
         """Return how long ago the supervisor last wrote; while all is well at most some 0.1 s."""

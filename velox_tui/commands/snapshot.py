@@ -34,21 +34,19 @@ def main(arguments: Sequence[str]) -> int:
     if len(asked.engine) > 1:
         raise UsageError(f"unexpected argument {asked.engine[1]}")
 
-    from velox_engine.attached import AttachedEngine
+    from velox_engine.attached import AttachedEngine, damage_told
     from velox_engine.errors import EngineError, RegionError
     from velox_tui.finding import the_one, who
 
     found = the_one(asked.engine[0] if asked.engine else None)
     try:
-        engine = AttachedEngine(found)
-        reader = engine.reader()
-        snapshot, rate = reader.read(), reader.throughput()
-        age = reader.silent_s()
+        with damage_told(found.path):
+            reader = AttachedEngine(found).reader()
+            seen = (reader.read(), reader.throughput(), reader.silent_s())
+            text = as_json(found, *seen) if asked.json else told(found, *seen)
     except RegionError as error:
         raise EngineError(f"{who(found)} cannot be read: it {error.problem}") from None
-    if asked.json:
-        return put(as_json(found, snapshot, rate, age))
-    return put(told(found, snapshot, rate, age))
+    return put(text)
 
 
 def as_json(found: Found, snapshot: Snapshot, throughput: float, age_s: float) -> str:
