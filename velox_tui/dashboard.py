@@ -23,6 +23,7 @@ from velox_tui.streams import complain
 if TYPE_CHECKING:
     from velox_engine.engine import Engine
     from velox_engine.report import Report
+    from velox_tui.attacher import Attacher
 
 _FAILED = 1
 _LOOK_S = 0.1
@@ -34,10 +35,12 @@ def _prepare() -> None:
     import_module("velox_tui.screens.main")
 
 
-def checked_app(config: Config, starter: Starter, options: RunOptions) -> VeloxApp:
+def checked_app(
+    config: Config, starter: Starter | Attacher, options: RunOptions, kind: type[VeloxApp] = VeloxApp
+) -> VeloxApp:
     """Make the application; raises `ConfigError` for a theme or a key's name that there is not."""
     keymap(config.ui.keys)
-    app = VeloxApp(config, starter, choose(config.ui.glyphs), read_only=options.read_only)
+    app = kind(config, starter, choose(config.ui.glyphs), read_only=options.read_only)
     theme, known = config.ui.theme, app.available_themes
     if theme not in known:
         near = difflib.get_close_matches(theme, known, 1, 0.0)[0]
