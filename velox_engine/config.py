@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from velox_engine.config_file import read_file
+from velox_engine.config_file import read_content, read_entries
 from velox_engine.config_rules import Value, named, shown
 from velox_engine.config_table import (
     ENVIRONMENT_PREFIX,
@@ -95,11 +95,15 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every value in force by ``section.key``, the configuration that they make, and the file that was read."""
+    """Every value in force by ``section.key``, the configuration that they make, and the file that was read.
+
+    ``content`` are the file's bytes as they were read.
+    """
 
     values: dict[str, Setting]
     config: Config
     file: Path | None
+    content: bytes | None = None
 
 
 def load_config(
@@ -125,10 +129,11 @@ def resolve(path: str | os.PathLike[str] | None, given: Iterable[Given], environ
     Everything is checked, also what something stronger replaces. Raises the first `ConfigError`.
     """
     file = Path(path) if path is not None else find_file()
-    values, problems = _gathered(file, given, environ)
+    content = read_content(file) if file is not None else None
+    values, problems = _gathered(file, content, given, environ)
     if problems:
         raise problems[0]
-    return Settings(values, _config(values), file)
+    return Settings(values, _config(values), file, content)
 
 
 def examine(path: str | os.PathLike[str]) -> tuple[dict[str, Setting], list[ConfigError]]:
@@ -136,7 +141,10 @@ def examine(path: str | os.PathLike[str]) -> tuple[dict[str, Setting], list[Conf
 
     What is wrong has its default in the values.
     """
-    values, problems = _gathered(Path(path), (), {})
+    try:
+        values, problems = _gathered(Path(path), read_content(Path(path)), (), {})
+    except ConfigError as error:
+        return _gathered(None, None, (), {})[0], [error]
     if not problems:
         try:
             _config(values)
@@ -146,13 +154,13 @@ def examine(path: str | os.PathLike[str]) -> tuple[dict[str, Setting], list[Conf
 
 
 def _gathered(
-    file: Path | None, given: Iterable[Given], environ: Mapping[str, str]
+    file: Path | None, content: bytes | None, given: Iterable[Given], environ: Mapping[str, str]
 ) -> tuple[dict[str, Setting], list[ConfigError]]:
     """Return the strongest value of every key, and what was refused; each by itself."""
     values = {key: Setting(row, row.default, Origin()) for key, row in KEYS.items()}
     problems: list[ConfigError] = []
     try:
-        for each in (*_from_file(file), *_from_environment(environ), *given):
+        for each in (*_from_file(file, content), *_from_environment(environ), *given):
             if isinstance(each, ConfigError):
                 problems.append(each)
             elif each.key not in KEYS:
@@ -163,7 +171,7 @@ def _gathered(
                     values[each.key] = Setting(KEYS[each.key], value, each.origin)
                 except ConfigError as error:
                     problems.append(error)
-    except ConfigError as error:  # a file that cannot be read, or is no TOML
+    except ConfigError as error:  # a file that is no TOML
         problems.append(error)
     return values, problems
 
@@ -221,9 +229,9 @@ def read_text(key: str, text: str, origin: Origin) -> Given:
     return Given(key, text if row is None else row.rule.from_text(text), origin)
 
 
-def _from_file(file: Path | None) -> Iterator[Given | ConfigError]:
+def _from_file(file: Path | None, content: bytes | None) -> Iterator[Given | ConfigError]:
     told: set[str] = set()  # an unknown section is one mistake, however many keys it has
-    for entry in read_file(file) if file is not None else ():
+    for entry in read_entries(content, file) if file is not None and content is not None else ():
         section, key = entry.section, entry.key
         if section in told:
             continue
