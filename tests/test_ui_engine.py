@@ -32,7 +32,7 @@ def driven(steps, **settings):
     async def run():
         overrides = {"source.seed": 7, "pipeline.ingress_rate_hz": 20_000, **settings}
         starter = Starter(load_config(overrides=overrides, environ={}))
-        app = VeloxApp(starter._config, starter, BRAILLE)
+        app = VeloxApp(starter.config, starter, BRAILLE)
         async with app.run_test(size=(120, 40)) as pilot:
             await started(app, pilot, starter)
             await steps(app, pilot, starter.engine)

@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # without numba's runtime nothing is allocated, and no reference is counted: a call that passes fifty arrays would else
 # do a hundred atomic additions, on words that the workers share
-_OPTIONS: Final = {"nogil": True, "error_model": "numpy", "_nrt": False}
+_OPTIONS: Final = {"nogil": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
 
 int64 = cast("Callable[[Any], int]", np.int64)
 """``numpy.int64`` for compiled code, where it *is* an ``int``: signed arithmetic stays signed."""
@@ -50,7 +50,23 @@ def compiled(function: F) -> F:
     It must allocate nothing, raise nothing and touch no Python object. Calls from Python go through numba's
     dispatcher; calls from other compiled functions are inlined or direct.
     """
-    dispatcher: Any = numba.njit(**_OPTIONS)(function)
+    return _kept(numba.njit(**_OPTIONS)(function), function)
+
+
+def entered(function: F) -> F:
+    """Compile a function that is called by its address as well (C's convention), besides all that `compiled` gives."""
+    return _kept(numba.njit(**{**_OPTIONS, "no_cfunc_wrapper": False})(function), function)
+
+
+def part(function: F) -> F:
+    """Compile a function that only compiled functions call, and keep it in the cache; see `inner`.
+
+    It is for what takes long to compile and has many arguments: an entry from Python would have to unpack them all.
+    """
+    return _kept(numba.njit(no_cpython_wrapper=True, **_OPTIONS)(function), function)
+
+
+def _kept(dispatcher: Any, function: F) -> F:
     directory = cache_directory()
     if directory is not None:
         dispatcher._cache = FunctionCache(function, directory)
@@ -63,7 +79,7 @@ def inner(function: F) -> F:
     It has no entry from Python (calling it from there crashes the process) and no place in the cache: both cost more
     than its own code, and whoever calls it holds that code anyway.
     """
-    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+    return numba.njit(no_cpython_wrapper=True, **_OPTIONS)(function)
 
 
 # spelled out once more: what is compiled for an inlined caller would inherit its options

@@ -1,8 +1,8 @@
 """The supervisor: one thread that alone steers the workers, keeps the state machine, and watches.
 
 Commands come to it through a queue, from any thread, and are answered when they have taken effect. It wakes every
-10 ms: looks whether the source has ended, whether a drain is over or late, whether the workers' hearts beat, whether
-the machine was suspended; once a second it takes a sample.
+30 ms, while draining every 10 ms: looks whether the source has ended, whether a drain is over or late, whether the
+workers' hearts beat, whether the machine was suspended; once a second it takes a sample.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from velox_engine.telemetry.reader import TelemetryReader
 from velox_engine.threads import name_thread, pin_thread, sharpen_sleeps
 
 _TICK_S: Final = 0.01
+_CALM_TICK_S: Final = 0.03  # while nothing is being emptied: waking costs more than the look itself
 _CONTROL_EVERY_S: Final = 0.1
 _STALL_NS: Final = 1_000_000_000
 _SUSPENDED_NS: Final = 50_000_000
@@ -48,10 +49,14 @@ _PHASES: Final = {State.RUNNING: Phase.RUN, State.PAUSED: Phase.PAUSE, State.DRA
 
 @dataclass(slots=True)
 class Command:
-    """Something that the supervisor is asked to do; ``done`` is set when it has taken effect or failed."""
+    """Something that the supervisor is asked to do; ``done`` is set when it has taken effect or failed.
+
+    Whoever does not wait gives ``answered``, which is called then, from the supervisor's thread.
+    """
 
     kind: str
     value: Any = None
+    answered: Callable[[Exception | None], None] = lambda error: None
     done: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
 
@@ -59,6 +64,7 @@ class Command:
         """Answer it."""
         self.error = error
         self.done.set()
+        self.answered(error)
 
 
 class Supervisor:
@@ -173,7 +179,7 @@ class Supervisor:
             self._begin()
             while not self.finished.is_set():
                 with contextlib.suppress(queue.Empty):
-                    self._execute(self._queue.get(timeout=_TICK_S))
+                    self._execute(self._queue.get(timeout=_TICK_S if self._deadline else _CALM_TICK_S))
                 self._look()
         except BaseException as error:  # whatever it is: the workers must not be left running unwatched
             self.failure = self.failure or f"supervisor: {type(error).__name__}: {error}"
@@ -491,6 +497,11 @@ class Supervisor:
     def _answer_late(self, command: Command) -> None:
         """Answer what came after the end: a stop is satisfied, anything else is refused."""
         command.finish(None if command.kind == "stop" else self._refuse(command, "running"))
+
+    @property
+    def at_end(self) -> bool:
+        """Whether nothing will come any more: it has ended, or is drained and its source has nothing more to give."""
+        return self.finished.is_set() or (self.state is State.DRAINED and bool(get_word(self._words, word.ENDED)))
 
     @property
     def paused_s(self) -> float:

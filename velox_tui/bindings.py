@@ -33,7 +33,15 @@ class Act:
 ACTS: Final = (
     Act("pause", "p", "pause", "pause", "pause the flow, or go on (also after a drain)", steers=True),
     Act("drain", "d", "drain", "drain", "take nothing more in and empty everything", steers=True),
-    Act("quit", "q,ctrl+c", "quit", "quit", "leave; asks while something runs", "q"),
+    Act(
+        "quit",
+        "q,ctrl+c",
+        "quit",
+        "quit",
+        "leave; asks while something runs; attached: detach, the engine runs on",
+        "q",
+    ),
+    Act("stop", "S", "stop", "", "stop the engine, after asking; it stays on the screen", steers=True),
     Act("help", "question_mark,f1", "help", "help", "show all keys", "?"),
     Act("faster", "greater_than_sign", "faster", "", "raise the rate a step", ">", steers=True),
     Act("slower", "less_than_sign", "slower", "rate", "lower the rate a step", "< >", steers=True),

@@ -22,6 +22,7 @@ from velox_tui.streams import complain
 if TYPE_CHECKING:
     from velox_engine.engine import Engine
     from velox_engine.report import Report
+    from velox_tui.attacher import Attacher
 
 _FAILED = 1
 _LOOK_S = 0.1
@@ -33,11 +34,13 @@ def _prepare() -> None:
     import_module("velox_tui.screens.main")
 
 
-def checked_app(config: Config, starter: Starter, options: RunOptions) -> VeloxApp:
+def checked_app(
+    config: Config, starter: Starter | Attacher, options: RunOptions, kind: type[VeloxApp] = VeloxApp
+) -> VeloxApp:
     """Make the application; raises `ConfigError` for a theme or a key's name that there is not."""
     for problem in screen_problems(config.ui.theme, config.ui.keys):
         raise problem if options.settings is None else placed(problem, options.settings.values)
-    app = VeloxApp(config, starter, choose(config.ui.glyphs), read_only=options.read_only)
+    app = kind(config, starter, choose(config.ui.glyphs), read_only=options.read_only)
     if os.environ.get("NO_COLOR") and config.ui.theme.startswith("ansi"):
         app.theme = "velox-dark"  # without colours the terminal's own would be one on itself
     return app

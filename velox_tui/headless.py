@@ -42,7 +42,7 @@ def run(config: Config, options: RunOptions) -> int:
     try:
         with ending.installed(signal.SIGINT, signal.SIGTERM), hangups.installed():
             if not _start(engine, ending):
-                return EXIT_BASE + (ending.signal or 0)
+                return EXIT_BASE + ending.signal if ending.signal is not None else 0
             services.start(engine)
             return _Run(engine, ending, hangups, options, services).to_its_end()
     finally:
@@ -78,9 +78,9 @@ def _start(engine: Engine, ending: Ending) -> bool:
         os._exit(EXIT_BASE + (ending.signal or 0))  # the interpreter would end in the middle of the compiler's work
     if not failed:
         return True
-    if ending.signal is None or not isinstance(failed[0], EngineError):
+    if not isinstance(failed[0], EngineError) or failed[0].state != State.STOPPED.word:
         raise failed[0]
-    complain(f"{ending.name} while starting: nothing was run")
+    complain(f"{ending.name} while starting: nothing was run" if ending.name else str(failed[0]))
     return False
 
 
@@ -101,7 +101,7 @@ class _Run:
         self._told = {text for _, text in services.notes}
 
     def to_its_end(self) -> int:
-        """Follow the engine until it has drained or stopped; return the exit code."""
+        """Follow the engine until it has ended; return the exit code."""
         self._follow()
         report = self._engine.stop()
         self._warn((*report.warnings, *self._services.stop()))
@@ -121,14 +121,14 @@ class _Run:
                 self._messages.tell(warning)
 
     def _follow(self) -> None:
-        """Write a line a second until the engine has drained or stopped."""
+        """Write a line a second until the engine has ended; one that somebody else drained may be resumed."""
         begun = time.monotonic()
         second = 0
         before = Histogram.empty()
         while True:
             due = begun + second + 1
             while time.monotonic() < due:
-                if self._engine.wait(min(_STEP_S, max(due - time.monotonic(), 0.001))) >= State.DRAINED:
+                if self._engine.wait_ended(min(_STEP_S, max(due - time.monotonic(), 0.001))):
                     return
                 if self._hangups.take():
                     self._messages.tell("SIGHUP: going on; there is no log file to open anew")

@@ -154,16 +154,14 @@ class _Take(argparse.Action):
         namespace.given.append(given)
 
 
-def add_settings(parser: Parser) -> None:
-    """Add every option that is a setting; their values are collected in ``given``."""
+def add_configuration(parser: Parser) -> Any:
+    """Add ``--config`` and ``--set``; what they give is collected in ``given``. Return the group of settings."""
     here, user = searched_files()
     parser.set_defaults(given=[])
     group = parser.add_argument_group("settings")
     parser.option(
         "--config", metavar="FILE", group=group, help=f"read settings from FILE; default: {here}, or else {user}"
     )
-    for option in _OPTIONS:
-        _add(parser, group, option)
     parser.option(
         "--set",
         metavar="section.key=value",
@@ -172,6 +170,14 @@ def add_settings(parser: Parser) -> None:
         dest="given",
         help='set any key; the value as in TOML, a bare word is text; "velox-tui config" shows all',
     )
+    return group
+
+
+def add_settings(parser: Parser) -> None:
+    """Add every option that is a setting; their values are collected in ``given``."""
+    group = add_configuration(parser)
+    for option in _OPTIONS:
+        _add(parser, group, option)
     limits = parser.add_argument_group("limits, for the exit code 4")
     for option in _LIMITS:
         _add(parser, limits, option)

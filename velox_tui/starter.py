@@ -21,7 +21,7 @@ class Starter:
         prepare: Callable[[], Any] = lambda: None,
         started: Callable[[Engine], None] = lambda engine: None,
     ) -> None:
-        self._config = config
+        self.config = config
         self._prepare, self._started = prepare, started
         self._lock = threading.RLock()  # a signal's handler may come in the middle of it
         self._stop: tuple[str, bool] | None = None
@@ -46,7 +46,7 @@ class Starter:
         try:
             from velox_engine.engine import Engine
 
-            engine = Engine(self._config)
+            engine = Engine(self.config)
             with self._lock:
                 self.engine = engine
                 if self._stop is not None:

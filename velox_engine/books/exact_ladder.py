@@ -118,7 +118,8 @@ def _refine(book: Any, side: Any, price: Any) -> bool:
     stand_aside()
     ladder = ladder_at(book.ladders, side)
     step = -price if price < 0 else price
-    rest = 0 if ladder.step == NO_STEP else ladder.step
+    # where there are levels it is a step, of prices ±(2^63 - 1)
+    rest = 0 if ladder.step == NO_STEP and ladder.length == 0 else ladder.step
     while rest != 0:
         step, rest = rest, step % rest
     if step <= 0:  # of price 0, and of -2^63 whose absolute value is no int64

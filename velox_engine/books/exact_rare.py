@@ -30,7 +30,7 @@ from velox_engine.books.exact_memory import (
     store,
 )
 from velox_engine.books.exact_table import erase, find, put
-from velox_engine.jit import aside, compiled, inlined
+from velox_engine.jit import aside, entered, inlined
 from velox_engine.records import INT64_MAX, Action, Flags
 
 _ADD, _DELETE, _EXECUTE = int(Action.ADD), int(Action.DELETE), int(Action.EXECUTE)
@@ -395,7 +395,7 @@ def apply_rare(book: Any, record: Any) -> bool:
     return enter(book.apply_rare, book, address_of_record(record), 0, 0) != 0
 
 
-@compiled
+@entered
 def apply_rare_entry(book_address: int, record_address: int, _2: int, _3: int) -> int:
     """`apply_rare`."""
     book = book_at(book_address, 0)

@@ -42,6 +42,10 @@ class Manager:
         except OSError:
             return
 
+    def close(self) -> None:
+        """Tell nothing more."""
+        self._socket.close()
+
 
 def watchdog_s(environment: Mapping[str, str]) -> float:
     """Return within how many seconds the manager wants to hear of us; 0 where it does not (sd_watchdog_enabled(3))."""
@@ -95,6 +99,7 @@ class Notifier:
         """Say the last."""
         self._ended.set()
         self._thread.join()
+        self._manager.close()
 
     def _run(self) -> None:
         name_thread("vx-notify")

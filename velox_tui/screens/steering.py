@@ -8,7 +8,7 @@ from typing import Final
 from velox_engine.snapshot import State
 from velox_tui.numbers import rate
 from velox_tui.screens.base import Dashboard
-from velox_tui.screens.confirm import ConfirmScreen
+from velox_tui.screens.confirm import LeaveScreen, StopScreen
 
 _RATES: Final = (1, 2, 5)
 LEAST_RATE: Final = 1.0
@@ -30,6 +30,7 @@ class Steering(Dashboard):
     _rate_before = math.nan
     _slot: int | None = None
     _leaving = False
+    _told_end = False
 
     def answered(self, what: str, error: Exception | None) -> None:
         """Take a command's answer from the commander's thread to the screen's."""
@@ -100,11 +101,15 @@ class Steering(Dashboard):
     # ---- leaving
 
     async def action_quit(self) -> None:
-        """Leave; where something runs, ask how."""
+        """Leave; where something runs, ask how. Who is attached only detaches: the engine runs on."""
         if self._leaving:
             return
+        if self.attached is not None:
+            self._leaving = self.velox.leaving = True
+            self.app.exit()
+            return
         if self.engine.state in (State.RUNNING, State.PAUSED, State.DRAINING):
-            self.app.push_screen(ConfirmScreen(0), self._decided)
+            self.app.push_screen(LeaveScreen(), self._decided)
         else:
             self.leave(drain=True)
 
@@ -123,3 +128,23 @@ class Steering(Dashboard):
         """Leave, if that is what it stopped for; an engine that failed stays to be looked at."""
         if self.velox.leaving:
             self.app.exit()
+        elif self.attached is not None and not self._told_end:
+            self._told_end = True
+            who = self.attached.found.who
+            if self.attached.died:
+                self.note("error", f"{who} has died: what is shown is the last that it wrote", notice=True)
+            else:
+                self.note("info", f"{who} has ended; what is shown stays until you leave", notice=True)
+
+    # ---- stopping it, and staying
+
+    def action_stop(self) -> None:
+        """Stop the engine, after asking; it stays to be looked at."""
+        if self.engine.state < State.STOPPED:
+            who = self.attached.found.who if self.attached is not None else "the engine"
+            self.app.push_screen(StopScreen(who), self._stop_decided)
+
+    def _stop_decided(self, answer: str | None) -> None:
+        if answer in ("drain", "now"):
+            drain = answer == "drain"
+            self.commander.give_apart("asked to stop", lambda: self.engine.request_stop("stopped by the user", drain))
