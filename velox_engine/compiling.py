@@ -28,6 +28,7 @@ from velox_engine.feeds.staging import close_staging, stage_records
 from velox_engine.feeds.synthetic import synthetic_fill
 from velox_engine.jit import Interrupted, cache_directory, compile_for, interruptible
 from velox_engine.lockfree.clock import calibrate
+from velox_engine.lockfree.seqlock import seqlock_begin, seqlock_end
 from velox_engine.stages.bundle import bundle_step
 from velox_engine.stages.handles import get_word, set_word
 from velox_engine.stages.hiccup import run_hiccup
@@ -69,6 +70,8 @@ def stage_steps(assembly: Assembly) -> list[Step]:
     return [
         ("control", get_word, (words, 0)),
         ("control", set_word, (words, 0, 0)),
+        ("control", seqlock_begin, (words, 0)),
+        ("control", seqlock_end, (words, 0)),
         ("telemetry", publish, (words, 0, image)),
         ("hiccup meter", run_hiccup, (control, image, words, 0, 1.0)),
         ("source", synthetic_fill, (stages.ingress.source, slots.records, 0, 0)),

@@ -75,7 +75,7 @@ class TelemetryReader:
             if before & 1 == 0:
                 copy = words[lock + 1 : lock + at.GUARD_WORDS + place.length].copy()
                 # a writer on a weakly ordered processor is caught by the checksum, which Python has no fence for
-                if int(words[lock]) == before and (before == 0 or int(copy[0]) == at.checksum_of(copy[1:], before)):
+                if int(words[lock]) == before and int(copy[0]) == at.checksum_of(copy[1:], before):
                     self._good[kind, index] = copy[1:]
                     return copy[1:]
             if attempt > 2:
