@@ -86,7 +86,7 @@ class TelemetryReader:
             if before & 1 == 0:
                 copy = region.copy(lock + 1, at.GUARD_WORDS - 1 + place.length)
                 # a writer on a weakly ordered processor is caught by the checksum, which Python has no fence for
-                if region.word(lock) == before and (before == 0 or int(copy[0]) == at.checksum_of(copy[1:], before)):
+                if region.word(lock) == before and int(copy[0]) == at.checksum_of(copy[1:], before):
                     copy.flags.writeable = False
                     self._good[kind, index] = before, copy[1:]
                     return copy[1:]
