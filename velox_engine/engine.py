@@ -44,7 +44,8 @@ class Engine:
     """A transaction pipeline: ``with Engine(load_config("config.toml")) as engine: …``.
 
     Entering starts it, leaving drains and stops it. A command in the wrong state is an `EngineError` that names the
-    state. All methods may be called from any thread, in any order.
+    state. All methods may be called from any thread, in any order. ``stop_asked`` says whether it is about to stop,
+    however long the drain before that takes.
     """
 
     def __init__(self, config: Config) -> None:
@@ -55,6 +56,7 @@ class Engine:
         self._starting = False
         self._unstarted: Assembly | None = None
         self._cancelled = ""
+        self.stop_asked = False
         self._report: Report | None = None
         self._readers = threading.local()
         self._leases = Leases()
@@ -135,6 +137,7 @@ class Engine:
 
     def request_stop(self, reason: str = "stopped", drain: bool = True) -> None:
         """Ask for a stop and return at once; safe in a signal handler. `wait` tells when it has happened."""
+        self.stop_asked = True
         supervisor = self._supervisor
         if supervisor is None:
             self._cancelled = self._cancelled or reason
@@ -295,12 +298,16 @@ class Engine:
 
     def reader(self) -> TelemetryReader:
         """Return the calling thread's reader of the telemetry region, for samples, events and books too."""
-        if self._assembly is None:
-            raise EngineError(f"nothing to read while {self.state.word}", state=self.state.word)
         reader: TelemetryReader | None = getattr(self._readers, "reader", None)
         if reader is None:
-            reader = self._readers.reader = TelemetryReader(self._assembly.region)
+            reader = self._readers.reader = self.new_reader()
         return reader
+
+    def new_reader(self) -> TelemetryReader:
+        """Make a reader that belongs to no thread, for those who use one in turn, such as a server's threads."""
+        if self._assembly is None:
+            raise EngineError(f"nothing to read while {self.state.word}", state=self.state.word)
+        return TelemetryReader(self._assembly.region)
 
     def report(self) -> Report:
         """Return the final report; raises `EngineError` before it has stopped."""

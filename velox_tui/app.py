@@ -18,7 +18,7 @@ from velox_tui.themes import DARK, LIGHT
 if TYPE_CHECKING:
     from velox_tui.attacher import Attacher
 
-_POLL_S: Final = 0.05
+_POLL_S: Final = 0.03
 
 
 class VeloxApp(App[None]):

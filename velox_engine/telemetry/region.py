@@ -219,6 +219,22 @@ def _map_file(name: str, size: int) -> tuple[mmap.mmap, Path]:
         os.close(opened)
 
 
+def _lay_out(blocks: list[tuple[Block, int, int]]) -> tuple[int, dict[tuple[Block, int], Place], int]:
+    """Return the word where the directory begins, every block's place, and how many words all of it takes."""
+    directory = _to_line(HEADER_LENGTH)
+    word = _to_line(directory + len(blocks) * ENTRY_LENGTH_WORDS)
+    places: dict[tuple[Block, int], Place] = {}
+    for kind, index, length in blocks:
+        places[kind, index] = Place(word, length)
+        word = _to_line(word + GUARD_WORDS + length)
+    return directory, places, word
+
+
+def region_bytes(workers: int, symbols: int) -> int:
+    """Return the size of a region's file."""
+    return _lay_out(plan(workers, symbols))[2] * 8
+
+
 def make_region(name: str | None, workers: int, symbols: int) -> tuple[Region, str | None]:
     """Make a region for an engine of this name; also say why it is anonymous, or ``None`` when that is as it should be.
 
@@ -227,12 +243,7 @@ def make_region(name: str | None, workers: int, symbols: int) -> tuple[Region, s
     The magic number is written last, by `open_for_readers`.
     """
     blocks = plan(workers, symbols)
-    directory = _to_line(HEADER_LENGTH)
-    word = _to_line(directory + len(blocks) * ENTRY_LENGTH_WORDS)
-    places: dict[tuple[Block, int], Place] = {}
-    for kind, index, length in blocks:
-        places[kind, index] = Place(word, length)
-        word = _to_line(word + GUARD_WORDS + length)
+    directory, places, word = _lay_out(blocks)
     problem: str | None = None
     path: Path | None = None
     memory: mmap.mmap | None = None

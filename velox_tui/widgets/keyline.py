@@ -47,7 +47,7 @@ class KeyLine(Rows):
             at += len(sign) + len(word) + 3
             self._ends.append((at, action))
         row: Line = fitted(line(*parts), width)
-        self.show([row])
+        self.show([row], width)
 
     def on_resize(self) -> None:
         """Draw it in the new width."""

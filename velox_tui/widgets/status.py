@@ -104,7 +104,10 @@ def status_line(scene: Scene, width: int) -> Line:
 class Status(Rows):
     """The top line."""
 
+    every = 0.2
+
     def paint(self, scene: Scene) -> None:
         """Draw it."""
-        if self.size.width and self.size.height:
-            self.show([status_line(scene, self.size.width)])
+        width, height = self.size
+        if width and height:
+            self.show([status_line(scene, width)], width)
