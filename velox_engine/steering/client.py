@@ -60,10 +60,11 @@ class ControlClient:
             raise EngineError(f"{self.who} {_why_not(error)}") from None
         return self._last
 
-    def ask(self, do: str, timeout: float | None = None, **more: Any) -> dict[str, Any]:
+    def ask(self, do: str, timeout: float | None = None, *, until_taken: bool = False, **more: Any) -> dict[str, Any]:
         """Ask for something and wait until it has taken effect; return the last answer.
 
         ``timeout`` s is for the effect; that the request is taken may last `TAKEN_S`, or ``timeout`` if that is less.
+        With ``until_taken`` the engine is left to carry it out.
         """
         number = self.send(do, **more)
         began = time.monotonic()
@@ -76,6 +77,8 @@ class ControlClient:
                 continue
             if answer.get("taken"):
                 taken = True
+                if until_taken:
+                    return answer
             elif answer.get("ok"):
                 return answer
             else:
