@@ -42,7 +42,7 @@ from velox_engine.books.exact import ExactBook
 from velox_engine.books.exact_core import apply_records, step
 from velox_engine.books.exact_grow import grow
 from velox_engine.books.exact_memory import address_of, ladder_at
-from velox_engine.books.exact_state import ExactState, make_exact
+from velox_engine.books.exact_state import ExactState, make_exact, with_entries
 from velox_engine.jit import compiled
 from velox_engine.records import Instrument, Transactions
 
@@ -71,7 +71,7 @@ def apply_and_read(books: Any, records: Any, start: Any, count: Any, seen: Any) 
 
 def fill(records: Transactions, preload: int) -> ExactState:
     """A book with the preload applied."""
-    state, done = make_exact(1), 0
+    state, done = with_entries(make_exact(1)), 0
     while done < preload:
         done += apply_records(state.book, records, done, preload - done)
         if done < preload:

@@ -31,7 +31,7 @@ from tests import order_list
 from velox_engine.books.exact_grow import grow
 from velox_engine.books.exact_ladder import enter_price, leave_price
 from velox_engine.books.exact_memory import highest_bit, ladder_at
-from velox_engine.books.exact_state import Need, make_exact
+from velox_engine.books.exact_state import Need, make_exact, with_entries
 from velox_engine.jit import compiled
 
 TICKS = 1 << 18
@@ -137,7 +137,7 @@ def ladder(rows: Any, low: Any, middle: Any, high: Any, best: Any) -> Any:
 def timed(name: str, rows: NDArray[np.int64]) -> tuple[float, int]:
     """Run one structure from empty; returns seconds and the sum that it saw."""
     if name == "blocks":
-        state, done, seen = make_exact(1), 0, np.zeros(1, np.int64)
+        state, done, seen = with_entries(make_exact(1)), 0, np.zeros(1, np.int64)
         begin = time.perf_counter()
         while (done := blocks(rows, state.book, done, seen)) < len(rows):
             assert state.book[0]["need"] == Need.BLOCKS

@@ -83,6 +83,7 @@ class Line:
         settings = {"source__seed": 7, "source__live_orders": 50, "book__kind": "bucketed", **settings}
         self.config = configured(**settings)
         self.assembly = assemble(self.config, Clock(1.0, 0, 0, 0, "test"), Machine((0,), (0,), math.inf, False))
+        self.assembly.book.complete()
         self.assembly.release()  # nobody attaches: the memory is enough
         self.stages = self.assembly.stages
         self.now = BEGIN

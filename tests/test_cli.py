@@ -62,6 +62,7 @@ OPTIONS = {
     "--seed-book": ("source.seed_book", "none", "none"),
     "--symbols": ("source.symbols", "AAPL,MSFT", "AAPL,MSFT"),
     "--sink": ("pipeline.sink", "out.velox", "out.velox"),
+    "--hlog": ("metrics.hlog", "run.hlog", "run.hlog"),
     "--on-full": ("pipeline.on_full", "drop", "drop"),
     "--max-drop-rate": ("limits.max_drop_rate", ".01", 0.01),
     "--min-throughput": ("limits.min_throughput", "1e6", 1e6),

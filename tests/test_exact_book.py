@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.plain_book import PlainBook
@@ -90,6 +90,8 @@ EVENTS = st.tuples(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(EVENTS, max_size=60))
+@example([(1, 1, 1 - 2**63, 1, 0, 0, 0, 0), (1, 1, 2, 1, 0, 2**30, 0, 0)])
+@example([(1, 0, INT64_MAX, 1, 0, 0, 0, 0), (1, 0, -3, 1, 0, 2**30, 0, 0)])
 def test_every_level_and_queue_equals_the_plain_twins_after_every_event(events: list[tuple[int, ...]]) -> None:
     book = ExactBook(instruments(SYMBOLS), orders=1)
     plain = [PlainBook() for _ in range(SYMBOLS)]

@@ -10,7 +10,8 @@ from pathlib import Path
 import numba
 import pytest
 
-from velox_engine import jit
+from tests.command import environment
+from velox_engine import cache_place, jit
 from velox_engine.jit import cache_directory, compile_for, source_key
 from velox_engine.sources import compiled_sources
 
@@ -185,7 +186,7 @@ def test_a_disk_that_is_full_is_done_without(tmp_path):
 def found(monkeypatch, tmp_path, asked):
     """Where the cache would lie in a new process."""
     monkeypatch.setenv("VELOX_CACHE_DIR", str(asked))
-    monkeypatch.setattr(jit.tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(cache_place.tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir(exist_ok=True)
     return cache_directory.__wrapped__()
 
@@ -216,7 +217,7 @@ def test_where_nothing_can_be_written_there_is_no_cache_and_everything_works(mon
     asked = blocked(tmp_path / "file")
     blocked(tmp_path / "temporary-file")
     monkeypatch.setenv("VELOX_CACHE_DIR", str(asked))
-    monkeypatch.setattr(jit.tempfile, "tempdir", str(asked))
+    monkeypatch.setattr(cache_place.tempfile, "tempdir", str(asked))
     assert cache_directory.__wrapped__() is None
     monkeypatch.setattr(jit, "cache_directory", lambda: None)
     assert not loaded()
@@ -228,7 +229,7 @@ def test_a_machine_without_a_temporary_directory_has_no_cache(monkeypatch, tmp_p
         raise FileNotFoundError("No usable temporary directory found")
 
     monkeypatch.setenv("VELOX_CACHE_DIR", str(blocked(tmp_path / "file")))
-    monkeypatch.setattr(jit.tempfile, "gettempdir", none)
+    monkeypatch.setattr(cache_place.tempfile, "gettempdir", none)
     assert cache_directory.__wrapped__() is None
 
 
@@ -267,7 +268,7 @@ def test_a_user_without_a_home_gets_no_cache_in_the_directory_he_stands_in(monke
     monkeypatch.chdir(tmp_path)
     found(monkeypatch, tmp_path, tmp_path)
     monkeypatch.delenv("VELOX_CACHE_DIR")
-    monkeypatch.setattr(jit.platformdirs, "user_cache_dir", lambda name: f"~/.cache/{name}")
+    monkeypatch.setattr(cache_place.platformdirs, "user_cache_dir", lambda name: f"~/.cache/{name}")
     assert cache_directory.__wrapped__() == second_choice(tmp_path)
     assert not (tmp_path / "~").exists()
 
@@ -296,7 +297,7 @@ def engine(tmp_path, monkeypatch):
     """A copy of the engine's sources, which the key is made of."""
     copy = tmp_path / "velox_engine"
     shutil.copytree(ROOT / "velox_engine", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(jit, "_ENGINE", copy)
+    monkeypatch.setattr(cache_place, "ENGINE", copy)
     return copy
 
 
@@ -386,8 +387,8 @@ def test_text_that_moves_from_one_source_to_the_next_changes_the_key(engine):
 
 @pytest.mark.parametrize("package", ["numba", "llvmlite", "numpy"])
 def test_the_key_changes_with_the_versions(monkeypatch, package):
-    real = jit.version
-    monkeypatch.setattr(jit, "version", lambda name: real(name) + (".post1" if name == package else ""))
+    real = cache_place.version
+    monkeypatch.setattr(cache_place, "version", lambda name: real(name) + (".post1" if name == package else ""))
     assert key() != source_key()
 
 
@@ -403,5 +404,26 @@ def test_the_key_changes_with_what_shapes_code_and_tells_each_setting_from_the_o
 
 
 def test_the_key_changes_with_the_clock_that_is_compiled_in(monkeypatch):
-    monkeypatch.setattr(jit, "has_invariant_counter", lambda: "another")
+    monkeypatch.setattr(cache_place, "has_invariant_counter", lambda: "another")
     assert key() != source_key()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"NUMBA_OPT": "max"},
+        {"NUMBA_OPT": "1", "NUMBA_BOUNDSCHECK": "1"},
+        {"NUMBA_LOOP_VECTORIZE": "0", "NUMBA_SLP_VECTORIZE": " 1 ", "NUMBA_BOUNDSCHECK": "0"},
+    ],
+    ids=str,
+)
+def test_where_compiled_code_will_lie_is_known_without_the_compiler(tmp_path, settings):
+    asked = "import os, sys; from velox_engine import cache_place as c; "
+    asked += "place = c.find_place(c.source_key(c.expected_settings(os.environ)), make=False); "
+    asked += "assert 'numba' not in sys.modules; from velox_engine import jit; print(place, jit.cache_directory())"
+    env = environment(tmp_path, VELOX_CACHE_DIR=str(tmp_path / "not" / "yet"), **settings)
+    done = subprocess.run([sys.executable, "-c", asked], env=env, capture_output=True, text=True, check=True)
+    place, made = done.stdout.split()
+    assert place == made
+    assert place.startswith(str(tmp_path / "not" / "yet" / "compiled"))

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.settings import configured
-from velox_engine import placement as module
+from velox_engine.control_groups import Limit, core_limit, cores_of_quota, memory_limit
 from velox_engine.errors import ConfigError
-from velox_engine.placement import Machine, WorkerPlan, parse_cgroup_limit, parse_cores, plan, this_machine
+from velox_engine.placement import Machine, WorkerPlan, parse_cores, plan, this_machine
 
 STAGES = ("ingress", "orderbook", "bundle", "output")
 ALL = 0b1111
@@ -149,26 +149,29 @@ def test_lists_of_cores_are_read_as_linux_writes_them(text, cores):
     [("max 100000\n", math.inf), ("50000 100000\n", 0.5), ("200000 100000", 2.0), ("150000 50000\n", 3.0)],
 )
 def test_limits_are_read_as_control_groups_write_them(text, limit):
-    assert parse_cgroup_limit(text) == limit
+    assert cores_of_quota(text) == limit
 
 
 @pytest.fixture
 def system(tmp_path, monkeypatch):
     """A system of eight cores, all allowed, in the control group /a/b."""
-    (tmp_path / "present").write_text("0-7\n")
-    (tmp_path / "cgroup").write_text("12:cpuset:/old\n0::/a/b\n")
-    (tmp_path / "groups" / "a" / "b").mkdir(parents=True)
-    monkeypatch.setattr(module, "_PRESENT", tmp_path / "present")
-    monkeypatch.setattr(module, "_OWN_GROUP", tmp_path / "cgroup")
-    monkeypatch.setattr(module, "_GROUPS", tmp_path / "groups")
+    put(tmp_path, "sys/devices/system/cpu/present", "0-7\n")
+    put(tmp_path, "proc/self/cgroup", "12:cpuset:/old\n0::/a/b\n")
+    (tmp_path / "sys/fs/cgroup/a/b").mkdir(parents=True)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     return tmp_path
 
 
+def put(root, file, text):
+    """Write a file of a system's tree."""
+    (root / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / file).write_text(text)
+
+
 def test_this_machine_is_what_the_system_tells(system, monkeypatch):
-    assert this_machine() == Machine(tuple(range(8)), tuple(range(8)), math.inf, True)
+    assert this_machine(system) == Machine(tuple(range(8)), tuple(range(8)), math.inf, True)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {5, 2})
-    assert (this_machine().allowed, this_machine().usable) == ((2, 5), 2)
+    assert (this_machine(system).allowed, this_machine(system).usable) == ((2, 5), 2)
 
 
 @pytest.mark.parametrize(
@@ -188,26 +191,78 @@ def test_this_machine_is_what_the_system_tells(system, monkeypatch):
 )
 def test_the_tightest_limit_of_the_own_group_and_those_above_it_counts(system, limits, usable):
     for group, text in limits.items():
-        (system / "groups" / group / "cpu.max").write_text(text)
-    assert this_machine().usable == usable
+        put(system, f"sys/fs/cgroup/{group}/cpu.max", text)
+    assert this_machine(system).usable == usable
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "11:cpu:/a\n", "0::/../../outside\n"])
 def test_a_group_that_cannot_be_told_leaves_the_limit_of_the_root(system, text):
-    (system / "cgroup").write_text(text)
-    (system / "groups" / "cpu.max").write_text("500000 100000")
-    assert this_machine().usable == 5
+    put(system, "proc/self/cgroup", text)
+    put(system, "sys/fs/cgroup/cpu.max", "500000 100000")
+    assert this_machine(system).usable == 5
 
 
 def test_without_linux_all_cores_are_taken_to_be_there(system, monkeypatch):
-    for name in ("present", "cgroup"):
+    for name in ("sys/devices/system/cpu/present", "proc/self/cgroup"):
         (system / name).unlink()
     for name in ("sched_getaffinity", "sched_setaffinity"):
         monkeypatch.delattr(os, name, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    assert this_machine() == Machine((0, 1, 2), (0, 1, 2), math.inf, False)
+    assert this_machine(system) == Machine((0, 1, 2), (0, 1, 2), math.inf, False)
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert this_machine() == Machine((0,), (0,), math.inf, False)
+    assert this_machine(system) == Machine((0,), (0,), math.inf, False)
+
+
+@pytest.mark.parametrize("mount", ["cpu", "cpu,cpuacct"])
+@pytest.mark.parametrize(
+    ("quotas", "limit", "file"),
+    [
+        ({"g": "150000"}, 1.5, "g"),
+        ({"": "300000", "g": "-1"}, 3.0, ""),
+        ({"": "100000", "g": "250000"}, 1.0, ""),
+        ({"g": "-1"}, math.inf, None),
+        ({"g": "nonsense"}, math.inf, None),
+    ],
+)
+def test_quotas_of_the_first_version_count_as_well(system, mount, quotas, limit, file):
+    put(system, "proc/self/cgroup", "3:cpu,cpuacct:/g\n1:memory:/m\n0::/\n")
+    for group, text in quotas.items():
+        put(system, f"sys/fs/cgroup/{mount}/{group}/cpu.cfs_quota_us", text)
+        put(system, f"sys/fs/cgroup/{mount}/{group}/cpu.cfs_period_us", "100000\n")
+    read = core_limit(system)
+    assert read.value == limit
+    if file is None:
+        assert read.file is None
+    else:
+        assert read.file == os.path.normpath(f"sys/fs/cgroup/{mount}/{file}/cpu.cfs_quota_us")
+    assert this_machine(system).limit == limit
+
+
+def test_both_versions_side_by_side_the_tighter_one_counts(system):
+    put(system, "proc/self/cgroup", "3:cpu:/\n0::/u\n")
+    put(system, "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "300000")
+    put(system, "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000")
+    assert core_limit(system).value == 3.0
+    (system / "sys/fs/cgroup/a/b").rmdir()
+    (system / "sys/fs/cgroup/a").rmdir()
+    put(system, "sys/fs/cgroup/cpu.max", "200000 100000")
+    assert core_limit(system) == Limit(2.0, "sys/fs/cgroup/cpu.max")
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({"memory.max": "max\n", "a/memory.max": "1073741824\n"}, Limit(1 << 30, "sys/fs/cgroup/a/memory.max")),
+        ({"memory/memory.limit_in_bytes": "9223372036854771712\n"}, Limit()),
+        ({"memory/m/memory.limit_in_bytes": "5000\n"}, Limit(5000, "sys/fs/cgroup/memory/m/memory.limit_in_bytes")),
+        ({}, Limit()),
+    ],
+)
+def test_memory_limits_of_both_versions_are_read(system, files, limit):
+    put(system, "proc/self/cgroup", "1:memory:/m\n0::/a/b\n")
+    for file, text in files.items():
+        put(system, f"sys/fs/cgroup/{file}", text)
+    assert memory_limit(system) == limit
 
 
 def test_the_machine_that_runs_this_can_be_planned_for():

@@ -186,6 +186,19 @@ class UiSettings(Section):
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsSettings(Section):
+    """What other programs are given: metrics and health over HTTP, a log of latencies."""
+
+    section = "metrics"
+    enabled: bool = _key(False, Flag(), "whether metrics and health are served over HTTP")
+    host: str = _key("127.0.0.1", Text(r"\S{1,255}", "an address or a name of this machine"), "where they are served")
+    port: int = _key(9464, Whole(0, 65535), "their port; 0: any that is free")
+    symbols: int = _key(32, Whole(0, 1000), "books have metrics by symbol up to so many; beyond that totals only")
+    hlog: str = _key("none", Text("(?s).+", '"none" or a path'), "interval histograms of latency, as HdrHistogram logs")
+    hlog_interval_secs: float = _key(1, Number(0.1, 86_400, "s"), "how long an interval of them is")
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings of a run, each valid by itself and with the others. ``Config()`` holds the defaults."""
 
@@ -197,6 +210,7 @@ class Config:
     threads: ThreadSettings = field(default_factory=ThreadSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     ui: UiSettings = field(default_factory=UiSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     """The keys (``section.key``) that somebody set; the others hold their defaults."""
 
@@ -256,6 +270,7 @@ SECTIONS: Final[dict[str, type[Section]]] = {
         ThreadSettings,
         LimitSettings,
         UiSettings,
+        MetricsSettings,
     )
 }
 KEYS: Final[dict[str, Key]] = _table()

@@ -5,19 +5,23 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
 from velox_engine.assembly import Assembly, assemble
 from velox_engine.compiling import Progress, compile_stages
 from velox_engine.config import Config, checked
+from velox_engine.discovery import tidy
 from velox_engine.errors import EngineError
 from velox_engine.jit import Interrupted
 from velox_engine.lockfree.clock import calibrate
 from velox_engine.report import Report, make_report
 from velox_engine.snapshot import Snapshot, State
+from velox_engine.steering.leases import Leases
+from velox_engine.steering.protocol import control_path
+from velox_engine.steering.server import ControlServer
 from velox_engine.supervisor import Command, Supervisor
-from velox_engine.telemetry.layout import DEPTH_SLOTS
 from velox_engine.telemetry.reader import TelemetryReader
 
 _POLL_S: Final = 0.05
@@ -40,7 +44,8 @@ class Engine:
     """A transaction pipeline: ``with Engine(load_config("config.toml")) as engine: …``.
 
     Entering starts it, leaving drains and stops it. A command in the wrong state is an `EngineError` that names the
-    state. All methods may be called from any thread, in any order.
+    state. All methods may be called from any thread, in any order. ``stop_asked`` says whether it is about to stop,
+    however long the drain before that takes.
     """
 
     def __init__(self, config: Config) -> None:
@@ -51,9 +56,11 @@ class Engine:
         self._starting = False
         self._unstarted: Assembly | None = None
         self._cancelled = ""
+        self.stop_asked = False
         self._report: Report | None = None
         self._readers = threading.local()
-        self._leases: dict[int, int] = {}
+        self._leases = Leases()
+        self._server: ControlServer | None = None
         self._cpu_s = 0.0
 
     # ---- life
@@ -75,13 +82,16 @@ class Engine:
         except BaseException:
             self._starting = False
             if self._unstarted is not None:
-                self._unstarted.release()
+                self._release(self._unstarted)
             raise
         self._wait_for(lambda state: state is not State.STARTING, None)
 
     def _start(self, tell: Progress) -> None:
+        with contextlib.suppress(OSError):
+            tidy()
         assembly = assemble(self.config, calibrate())
         self._unstarted = assembly
+        self._serve(assembly)
         with contextlib.suppress(Interrupted):  # told below, as when it was cancelled after the last pass
             compile_stages(assembly, tell, lambda: bool(self._cancelled))
         if assembly.source.decoder is not None and not self._cancelled:
@@ -94,6 +104,23 @@ class Engine:
             self._supervisor = Supervisor(assembly)
             self._cpu_s = time.process_time()
             self._supervisor.start()
+
+    def _serve(self, assembly: Assembly) -> None:
+        """Let other processes of this user steer; where that cannot be, the engine runs without."""
+        if assembly.region.path is None:
+            return
+        path = control_path(assembly.region.path)
+        try:
+            self._server = ControlServer(path, self, lambda text: self.note("warning", text))
+        except OSError as error:
+            assembly.warnings.append(f"nobody can steer from outside: no control socket could be made ({error})")
+        else:
+            self._server.start()
+
+    def _release(self, assembly: Assembly) -> None:
+        if self._server is not None:
+            self._server.close()
+        assembly.release()
 
     def stop(self, drain: bool = True, reason: str = "stopped") -> Report:
         """Drain (unless told not to), stop the workers, and return the report; again the same report when stopped.
@@ -110,11 +137,12 @@ class Engine:
 
     def request_stop(self, reason: str = "stopped", drain: bool = True) -> None:
         """Ask for a stop and return at once; safe in a signal handler. `wait` tells when it has happened."""
+        self.stop_asked = True
         supervisor = self._supervisor
         if supervisor is None:
             self._cancelled = self._cancelled or reason
             if self._unstarted is not None:  # whoever leaves without waiting for the compiler leaves nothing behind
-                self._unstarted.release()
+                self._release(self._unstarted)
         elif not supervisor.finished.is_set():
             supervisor.submit(Command("stop", (drain, reason)))
 
@@ -143,8 +171,7 @@ class Engine:
 
         Raises `ConfigError` for a rate that the configuration would not take either.
         """
-        rate = checked("pipeline.ingress_rate_hz", "max" if per_second == float("inf") else per_second)
-        self._ask(Command("rate", float("inf") if rate == "max" else float(rate)))
+        self._ask(Command("rate", _rate(per_second)))
 
     def drain(self) -> None:
         """Stop ingress, empty every ring, flush the partial bundle; returns when all is out.
@@ -158,20 +185,18 @@ class Engine:
 
         Raises `EngineError` when all eight are leased.
         """
-        with self._lock:
-            free = [slot for slot in range(DEPTH_SLOTS) if slot not in self._leases]
-            if not free:
-                raise EngineError(f"all {DEPTH_SLOTS} depth slots are leased", state=self.state.word)
-            slot = free[0]
-            self._leases[slot] = symbol
-        self._ask(Command("lease", (slot, symbol)))
+        slot = self._leases.take(symbol, self.state.word)
+        try:
+            self._ask(Command("lease", (slot, symbol)))
+        except EngineError:
+            self._leases.give_back(slot)
+            raise
         return slot
 
     def unwatch(self, slot: int) -> None:
         """Give a depth slot back."""
         self._ask(Command("lease", (slot, -1)))
-        with self._lock:
-            self._leases.pop(slot, None)
+        self._leases.give_back(slot)
 
     def _ask(self, command: Command) -> None:
         supervisor = self._supervisor
@@ -184,6 +209,50 @@ class Engine:
                 raise EngineError(f"cannot {command.kind} while {self.state.word}{why}", state=self.state.word)
         if command.error is not None:
             raise command.error
+
+    # ---- commands of others, who do not wait: the control server's
+
+    def order(self, kind: str, value: Any, answered: Callable[[Exception | None], None]) -> None:
+        """Hand a command over and return at once; ``answered`` is called from another thread when it took effect.
+
+        Raises `EngineError` or `ConfigError` when it is refused at once, and nothing is answered then.
+        """
+        supervisor = self._supervisor
+        if supervisor is None and kind == "stop":
+            self.request_stop(value[1], value[0])
+            answered(None)
+            return
+        if supervisor is None:
+            raise EngineError(f"cannot {kind} while {self.state.word}", state=self.state.word)
+        supervisor.submit(Command(kind, _rate(value) if kind == "rate" else value, answered))
+
+    def lease(self, symbol: int, answered: Callable[[Exception | None], None]) -> int:
+        """Lease a depth slot as `watch` does, but return at once."""
+        slot = self._leases.take(symbol, self.state.word)
+        try:
+            self.order("lease", (slot, symbol), answered)
+        except EngineError:
+            self._leases.give_back(slot)
+            raise
+        return slot
+
+    def give_back(self, slot: int) -> None:
+        """Give a depth slot back as `unwatch` does, but return at once; nothing to do for an engine that has ended."""
+        supervisor = self._supervisor
+        if supervisor is not None:
+            supervisor.submit(Command("lease", (slot, -1)))
+        self._leases.give_back(slot)
+
+    def note(self, severity: str, text: str) -> bool:
+        """Add an event to those that snapshots and watchers show; ``severity`` is info, warning or error.
+
+        Warnings and errors become part of the report. Return ``False`` where it is not running, or does not any more.
+        """
+        supervisor = self._supervisor
+        if supervisor is None or supervisor.finished.is_set():
+            return False
+        supervisor.note(severity, text)
+        return True
 
     # ---- looking
 
@@ -207,6 +276,18 @@ class Engine:
             supervisor.changed.wait_for(lambda: reached(supervisor.state) or supervisor.finished.is_set(), timeout)
         return supervisor.state
 
+    def wait_ended(self, timeout: float | None = None) -> bool:
+        """Wait until nothing will come any more, or the time is up; say whether that is so.
+
+        It has ended then, or is drained and its source has nothing more to give. An engine that was drained by a
+        command goes on at `resume`.
+        """
+        supervisor = self._supervisor
+        if supervisor is None:
+            return False
+        with supervisor.changed:
+            return supervisor.changed.wait_for(lambda: supervisor.at_end, timeout)
+
     def wait_stopped(self, timeout: float | None = None) -> bool:
         """Wait until the workers have stopped, or the time is up; say whether they have."""
         return self._supervisor is not None and self._supervisor.finished.wait(timeout)
@@ -217,12 +298,16 @@ class Engine:
 
     def reader(self) -> TelemetryReader:
         """Return the calling thread's reader of the telemetry region, for samples, events and books too."""
-        if self._assembly is None:
-            raise EngineError(f"nothing to read while {self.state.word}", state=self.state.word)
         reader: TelemetryReader | None = getattr(self._readers, "reader", None)
         if reader is None:
-            reader = self._readers.reader = TelemetryReader(self._assembly.region)
+            reader = self._readers.reader = self.new_reader()
         return reader
+
+    def new_reader(self) -> TelemetryReader:
+        """Make a reader that belongs to no thread, for those who use one in turn, such as a server's threads."""
+        if self._assembly is None:
+            raise EngineError(f"nothing to read while {self.state.word}", state=self.state.word)
+        return TelemetryReader(self._assembly.region)
 
     def report(self) -> Report:
         """Return the final report; raises `EngineError` before it has stopped."""
@@ -232,7 +317,7 @@ class Engine:
         with self._lock:
             if self._report is None:
                 self._report = self._make_report(supervisor, assembly)
-                assembly.release()
+                self._release(assembly)
             return self._report
 
     def _make_report(self, supervisor: Supervisor, assembly: Assembly) -> Report:
@@ -254,3 +339,8 @@ class Engine:
             cpu_s=time.process_time() - self._cpu_s,
             clock_source=assembly.clock.source,
         )
+
+
+def _rate(per_second: object) -> float:
+    rate = checked("pipeline.ingress_rate_hz", "max" if per_second == float("inf") else per_second)
+    return float("inf") if rate == "max" else float(rate)

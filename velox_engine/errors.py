@@ -116,3 +116,15 @@ class EngineError(VeloxError):
     def __init__(self, problem: str, *, state: str | None = None) -> None:
         super().__init__(problem)
         self.state = state
+
+
+class RegionError(VeloxError):
+    """A telemetry region cannot be read: damaged, of another layout, not ready yet, or not this user's.
+
+    Attributes: ``path``, ``problem`` (what is said of it, such as "has been cut off").
+    """
+
+    def __init__(self, path: str | Path, problem: str) -> None:
+        super().__init__(f"{path} {problem}")
+        self.path = path
+        self.problem = problem

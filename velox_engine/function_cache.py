@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import pickle
+import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,27 +39,62 @@ class _CheckedFiles(caching.IndexDataCacheFile):  # type: ignore[misc]  # numba 
         return pickle.loads(payload)
 
 
-class FunctionCache(caching.FunctionCache):  # type: ignore[misc]
-    """The cache of one function in numba's current cache directory."""
+@cache
+def _content(source: str) -> str:
+    return hashlib.sha256(Path(source).read_bytes()).hexdigest()
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)
-        # numba names the directory after the place of the source; the same sources at another place are the same code
-        locator = self._impl.locator
-        with contextlib.suppress(OSError):
-            Path(locator.get_cache_path()).rmdir()
-        locator._cache_path = str(Path(caching.config.CACHE_DIR) / function.__module__)
-        self._cache_path = locator.get_cache_path()
+
+class _Place(caching._CacheLocator):  # type: ignore[misc]
+    """Where one function's files lie: the same sources at another place, or written anew, are the same code."""
+
+    def __init__(self, function: Callable[..., Any], directory: Path) -> None:
+        self._path = directory / function.__module__
+        self._source = function.__code__.co_filename
+        self._line = function.__code__.co_firstlineno
+
+    def get_cache_path(self) -> str:
+        return str(self._path)
+
+    def get_source_stamp(self) -> str:
+        return _content(self._source)
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> None:
+        """Leave the choice of a place to whoever makes one."""
+
+
+class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
+    """How numba keeps a compiled function, at a place of ours."""
+
+    def __init__(self, function: Callable[..., Any], directory: Path) -> None:
+        # not numba's own: that would try for each function anew whether files can be made in the directory
+        self._lineno = function.__code__.co_firstlineno
+        self._locator = _Place(function, directory)
+        self._filename_base = self.get_filename_base(function.__qualname__, getattr(sys, "abiflags", ""))
+
+
+class FunctionCache(caching.FunctionCache):  # type: ignore[misc]
+    """The cache of one function below ``directory``, which need not exist."""
+
+    def __init__(self, function: Callable[..., Any], directory: Path) -> None:
+        self._name = repr(function)
+        self._py_func = function
+        self._impl = _Implementation(function, directory)
+        self._cache_path = self._impl.locator.get_cache_path()
         self._cache_file = _CheckedFiles(
-            cache_path=self._cache_path,
-            filename_base=self._impl.filename_base,
-            source_stamp=locator.get_source_stamp(),
+            self._cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp()
         )
+        self.enable()
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the code for a signature, ``None`` where there is none that can be trusted."""
         try:
-            loaded = super().load_overload(sig, target_context)
+            # not numba's own `load_overload`: it first fills the compiler's tables, a quarter of a second which
+            # nothing that is loaded needs (whoever compiles fills them then)
+            loaded = self._load_overload(sig, target_context)
         except Exception:
             # an index that cannot be read would keep what is compiled now from being saved
             with contextlib.suppress(OSError):

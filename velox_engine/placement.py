@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from velox_engine.config import Config
+from velox_engine.control_groups import core_limit
 from velox_engine.errors import ConfigError
 from velox_engine.telemetry.layout import STAGE_NAMES
 
-_GROUPS: Final = Path("/sys/fs/cgroup")
-_OWN_GROUP: Final = Path("/proc/self/cgroup")
-_PRESENT: Final = Path("/sys/devices/system/cpu/present")
+_PRESENT: Final = "sys/devices/system/cpu/present"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,38 +64,20 @@ def parse_cores(text: str) -> tuple[int, ...]:
     return tuple(cores)
 
 
-def parse_cgroup_limit(text: str) -> float:
-    """Read ``cpu.max``: quota and period in µs, ``max`` for none; return how many cores that is."""
-    quota, _, period = text.strip().partition(" ")
-    return float("inf") if quota == "max" else int(quota) / int(period)
+def this_machine(root: Path = Path("/"), allowed: Sequence[int] | None = None) -> Machine:
+    """Ask the system, whose files lie below ``root``, for its cores and the cgroup limit.
 
-
-def _group_limit() -> float:
-    """Return how many cores this process's control group (version 2) and those above it allow, the least of them."""
-    try:
-        own = next(line[3:] for line in _OWN_GROUP.read_text().splitlines() if line.startswith("0::"))
-    except (OSError, StopIteration):
-        own = "/"
-    group = Path(os.path.normpath("/" + own.lstrip("/"))).relative_to("/")
-    limit = float("inf")
-    for each in (group, *group.parents):
-        try:
-            limit = min(limit, parse_cgroup_limit((_GROUPS / each / "cpu.max").read_text()))
-        except (OSError, ValueError, ZeroDivisionError):
-            continue  # the root has none, nor has a system without control groups
-    return limit
-
-
-def this_machine() -> Machine:
-    """Ask the system for its cores, the affinity mask and the cgroup limit."""
+    ``allowed`` are the cores that this process may use; its affinity mask if they are not given.
+    """
     count = os.cpu_count() or 1
     try:
-        present = parse_cores(_PRESENT.read_text())
+        present = parse_cores((root / _PRESENT).read_text())
     except (OSError, ValueError):
         present = tuple(range(count))
     pins = hasattr(os, "sched_setaffinity")
-    allowed = tuple(sorted(os.sched_getaffinity(0))) if pins else present
-    return Machine(present, allowed, _group_limit(), pins)
+    if allowed is None:
+        allowed = sorted(os.sched_getaffinity(0)) if pins else present
+    return Machine(present, tuple(allowed), core_limit(root).value, pins)
 
 
 def _automatic(config: Config, machine: Machine) -> list[int]:

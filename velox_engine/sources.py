@@ -13,7 +13,9 @@ from typing import Final
 
 _PACKAGE: Final = "velox_engine"
 # a line that makes machine code: our decorators, numba's own
-_COMPILES: Final = re.compile(r"^\s*@(compiled|inner|intrinsic|njit|numba\.)|\bnjit\(", re.MULTILINE)
+_COMPILES: Final = re.compile(
+    r"^\s*@(compiled|entered|part|inner|inlined|aside|intrinsic|njit|numba\.)|\bnjit\(", re.MULTILINE
+)
 _IMPORTS: Final = re.compile(
     rf"^[ \t]*(?:from[ \t]+({_PACKAGE}[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+({_PACKAGE}[\w.]*))",
     re.MULTILINE,

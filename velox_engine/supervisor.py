@@ -1,8 +1,8 @@
 """The supervisor: one thread that alone steers the workers, keeps the state machine, and watches.
 
 Commands come to it through a queue, from any thread, and are answered when they have taken effect. It wakes every
-10 ms: looks whether the source has ended, whether a drain is over or late, whether the workers' hearts beat, whether
-the machine was suspended; once a second it takes a sample.
+30 ms, while draining every 10 ms: looks whether the source has ended, whether a drain is over or late, whether the
+workers' hearts beat, whether the machine was suspended; once a second it takes a sample.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from velox_engine.telemetry.reader import TelemetryReader
 from velox_engine.threads import name_thread, pin_thread, sharpen_sleeps
 
 _TICK_S: Final = 0.01
+_CALM_TICK_S: Final = 0.03  # while nothing is being emptied: waking costs more than the look itself
 _CONTROL_EVERY_S: Final = 0.1
 _STALL_NS: Final = 1_000_000_000
 _SUSPENDED_NS: Final = 50_000_000
@@ -49,10 +50,14 @@ _PHASES: Final = {State.RUNNING: Phase.RUN, State.PAUSED: Phase.PAUSE, State.DRA
 
 @dataclass(slots=True)
 class Command:
-    """Something that the supervisor is asked to do; ``done`` is set when it has taken effect or failed."""
+    """Something that the supervisor is asked to do; ``done`` is set when it has taken effect or failed.
+
+    Whoever does not wait gives ``answered``, which is called then, from the supervisor's thread.
+    """
 
     kind: str
     value: Any = None
+    answered: Callable[[Exception | None], None] = lambda error: None
     done: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
 
@@ -60,6 +65,7 @@ class Command:
         """Answer it."""
         self.error = error
         self.done.set()
+        self.answered(error)
 
 
 class Supervisor:
@@ -81,7 +87,7 @@ class Supervisor:
         self._drain_from = (0, 0)
         self._queue: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._failures: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._warnings: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._notes: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self._draining: list[Command] = []
         self._deadline = 0.0
         self._stopping: Command | None = None
@@ -117,6 +123,10 @@ class Supervisor:
         self._queue.put(command)
         return command
 
+    def note(self, severity: str, text: str) -> None:
+        """Hand over an event to be told; it is lost once the supervisor has ended."""
+        self._notes.put((severity, text))
+
     def join(self, timeout: float | None = None) -> None:
         """Wait until the supervisor has ended."""
         self._thread.join(timeout)
@@ -137,7 +147,7 @@ class Supervisor:
             problem = pin_thread(core)
             if problem is not None:
                 worker.image[layout.WORKER_CORE] = -1
-                self._warnings.put(f"worker {index} is not bound to core {core} and runs unpinned: {problem}")
+                self.note("warning", f"worker {index} is not bound to core {core} and runs unpinned: {problem}")
         try:
             while run_worker(*worker_arguments(self._assembly, index)) == Reason.GROW:
                 begun = read_ticks()
@@ -170,7 +180,7 @@ class Supervisor:
             self._begin()
             while not self.finished.is_set():
                 with contextlib.suppress(queue.Empty):
-                    self._execute(self._queue.get(timeout=_TICK_S))
+                    self._execute(self._queue.get(timeout=_TICK_S if self._deadline else _CALM_TICK_S))
                 self._look()
         except BaseException as error:  # whatever it is: the workers must not be left running unwatched
             self.failure = self.failure or f"supervisor: {type(error).__name__}: {error}"
@@ -344,9 +354,12 @@ class Supervisor:
         set_word(self._words, word.LEASES + slot, symbol + 1)
         command.finish()
 
+    def _gather_notes(self) -> None:
+        while not self._notes.empty():
+            self.chronicle.event(*self._notes.get())
+
     def _gather_failures(self) -> None:
-        while not self._warnings.empty():
-            self.chronicle.event("warning", self._warnings.get())
+        self._gather_notes()
         while not self._failures.empty():
             self.failure = self.failure or self._failures.get()
             self.reason = self.failure
@@ -461,6 +474,7 @@ class Supervisor:
         for name in self.hung:
             self.failure = self.failure or f"{name} did not stop within {_JOIN_S:g} s"
         self._end_source_and_sink()
+        self._gather_notes()
         if self._paused_at:
             self._paused_s += time.monotonic() - self._paused_at
             self._paused_at = 0.0
@@ -485,6 +499,11 @@ class Supervisor:
     def _answer_late(self, command: Command) -> None:
         """Answer what came after the end: a stop is satisfied, anything else is refused."""
         command.finish(None if command.kind == "stop" else self._refuse(command, "running"))
+
+    @property
+    def at_end(self) -> bool:
+        """Whether nothing will come any more: it has ended, or is drained and its source has nothing more to give."""
+        return self.finished.is_set() or (self.state is State.DRAINED and bool(get_word(self._words, word.ENDED)))
 
     @property
     def paused_s(self) -> float:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 _PR_SET_NAME: Final = 15
 _PR_SET_TIMERSLACK: Final = 29
+_PR_GET_TIMERSLACK: Final = 30
 _NAME_BYTES: Final = 15
 
 
@@ -35,6 +36,13 @@ def sharpen_sleeps() -> None:
     prctl = _prctl()
     if prctl is not None:
         prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(1), 0, 0, 0)
+
+
+def timer_slack_ns() -> int | None:
+    """Return how late the calling thread's sleeps may end to save wake-ups; ``None`` where the system does not tell."""
+    prctl = _prctl()
+    slack = -1 if prctl is None else int(prctl(_PR_GET_TIMERSLACK, 0, 0, 0, 0))
+    return slack if slack >= 0 else None
 
 
 def pin_thread(core: int) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,8 +53,8 @@ class AlertKeeper:
         """The alerts that last."""
         return tuple(self._held.values())
 
-    def look(self, snapshot: Snapshot, latency: Histogram) -> list[Turn]:
-        """Judge a snapshot and the latency of the last 10 s; return what began and what is over."""
+    def look(self, snapshot: Snapshot, latency: Callable[[], Histogram]) -> list[Turn]:
+        """Judge a snapshot and the latency of the last 10 s (asked for if there is a limit); return the turns."""
         found = {alert.key: alert for alert in self._found(snapshot, latency)}
         turns = [Turn(alert, True) for key, alert in found.items() if key not in self._held]
         for key in list(self._held):
@@ -65,7 +66,7 @@ class AlertKeeper:
         self._before = snapshot
         return turns
 
-    def _found(self, snapshot: Snapshot, latency: Histogram) -> list[Alert]:
+    def _found(self, snapshot: Snapshot, latency: Callable[[], Histogram]) -> list[Alert]:
         found = []
         dropped = snapshot.dropped - (self._before.dropped if self._before is not None else 0)
         if dropped > 0:
@@ -76,8 +77,8 @@ class AlertKeeper:
                 text = f"the {ring.name} ring is over {RING_FULL:.0%} full"
                 found.append(Alert(f"ring {ring.name}", text, "warning", ("pipeline",)))
         limit = self._limits.max_p99_us
-        if limit != "off" and latency.count:
-            p99 = latency.percentile(99) / 1000
+        if limit != "off" and (recent := latency()).count:
+            p99 = recent.percentile(99) / 1000
             if p99 > float(limit) * (0.9 if "p99" in self._held else 1.0):
                 text = f"p99 over 10 s is {p99:,.0f} µs, the limit is {limit:g} µs"
                 found.append(Alert("p99", text, "warning", ("latency",)))

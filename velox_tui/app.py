@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from textual.app import App, SystemCommand
 from textual.screen import Screen
@@ -15,7 +15,10 @@ from velox_tui.signs import Glyphs
 from velox_tui.starter import Starter
 from velox_tui.themes import DARK, LIGHT
 
-_POLL_S: Final = 0.05
+if TYPE_CHECKING:
+    from velox_tui.attacher import Attacher
+
+_POLL_S: Final = 0.03
 
 
 class VeloxApp(App[None]):
@@ -29,7 +32,7 @@ class VeloxApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     BINDINGS = []  # noqa: RUF012  # the base class says how it is typed
 
-    def __init__(self, config: Config, starter: Starter, glyphs: Glyphs, *, read_only: bool = False) -> None:
+    def __init__(self, config: Config, starter: Starter | Attacher, glyphs: Glyphs, *, read_only: bool = False) -> None:
         super().__init__()
         self.config, self.starter, self.glyphs, self.read_only = config, starter, glyphs, read_only
         self.leaving = False
@@ -42,10 +45,17 @@ class VeloxApp(App[None]):
         self.on_signal: Callable[[], None] = lambda: None
 
     def on_mount(self) -> None:
-        """Show the start, and begin it."""
+        """Show what comes first."""
         self.set_keymap(self.chosen_keys)
-        screen = StartScreen(self.glyphs.name == "ascii")
-        self.push_screen(screen)
+        self.open()
+
+    def open(self) -> None:
+        """Show the start, and begin it."""
+        self.push_screen(StartScreen(self.glyphs.name == "ascii"))
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin the start, and follow it."""
         self.starter.start()
         self._starting = self.set_interval(_POLL_S, self._follow_start)
 
@@ -61,7 +71,9 @@ class VeloxApp(App[None]):
             return
         from velox_tui.screens.main import MainScreen
 
-        main = MainScreen(self.starter.engine, self.config, self.glyphs, self.chosen_keys, read_only=self.read_only)
+        main = MainScreen(
+            self.starter.engine, self.starter.config, self.glyphs, self.chosen_keys, read_only=self.read_only
+        )
         self.switch_screen(main)
 
     def action_cancel_start(self) -> None:

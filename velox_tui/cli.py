@@ -58,7 +58,7 @@ def _run(arguments: Sequence[str]) -> int:
     shown = [Given("ui.glyphs", "ascii", Origin("--ascii"))] if asked.ascii else []
     shown += [Given("ui.mouse", False, Origin("--no-mouse"))] if asked.no_mouse else []
     settings = resolve(asked.config, [*asked.given, *shown], os.environ)
-    options = RunOptions(report=asked.report, no_ui=asked.no_ui, read_only=asked.read_only)
+    options = RunOptions(asked.report, asked.no_ui, asked.read_only, settings)
     if options.report is not None:
         check_report_path(options.report)
     return _start(settings.config, options)

@@ -25,18 +25,24 @@ class Commander:
         """Run a command soon; ``what`` is how the answer names it."""
         self._queue.put((what, command))
 
+    def give_apart(self, what: str, command: Callable[[], Any]) -> None:
+        """Run a command at once, beside whatever runs: one that must not wait until a drain is over."""
+        threading.Thread(target=self._do, args=(what, command), name="vx-commander", daemon=True).start()
+
     def stop(self) -> None:
         """Take no more; what waits is still run."""
         self._queue.put(None)
 
     def _run(self) -> None:
         while (order := self._queue.get()) is not None:
-            what, command = order
-            try:
-                command()
-            except VeloxError as error:
-                self._answer(what, error)
-            except Exception as error:  # a fault of ours must not end the thread that everything is steered by
-                self._answer(what, RuntimeError(f"{type(error).__name__}: {error}"))
-            else:
-                self._answer(what, None)
+            self._do(*order)
+
+    def _do(self, what: str, command: Callable[[], Any]) -> None:
+        try:
+            command()
+        except VeloxError as error:
+            self._answer(what, error)
+        except Exception as error:  # a fault of ours must not end the thread that everything is steered by
+            self._answer(what, RuntimeError(f"{type(error).__name__}: {error}"))
+        else:
+            self._answer(what, None)

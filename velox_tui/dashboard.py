@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import signal
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from velox_engine.config import Config
-from velox_engine.errors import ConfigError, VeloxError
+from velox_engine.config import Config, placed
+from velox_engine.errors import VeloxError
 from velox_tui.app import VeloxApp
-from velox_tui.bindings import keymap
 from velox_tui.leaver import Leaver
 from velox_tui.options import RunOptions
+from velox_tui.screen_settings import screen_problems
+from velox_tui.services import Services
 from velox_tui.signals import EXIT_BASE, Ending
 from velox_tui.signs import choose
 from velox_tui.starter import Starter
@@ -22,6 +22,7 @@ from velox_tui.streams import complain
 if TYPE_CHECKING:
     from velox_engine.engine import Engine
     from velox_engine.report import Report
+    from velox_tui.attacher import Attacher
 
 _FAILED = 1
 _LOOK_S = 0.1
@@ -33,15 +34,14 @@ def _prepare() -> None:
     import_module("velox_tui.screens.main")
 
 
-def checked_app(config: Config, starter: Starter, options: RunOptions) -> VeloxApp:
+def checked_app(
+    config: Config, starter: Starter | Attacher, options: RunOptions, kind: type[VeloxApp] = VeloxApp
+) -> VeloxApp:
     """Make the application; raises `ConfigError` for a theme or a key's name that there is not."""
-    keymap(config.ui.keys)
-    app = VeloxApp(config, starter, choose(config.ui.glyphs), read_only=options.read_only)
-    theme, known = config.ui.theme, app.available_themes
-    if theme not in known:
-        near = difflib.get_close_matches(theme, known, 1, 0.0)[0]
-        raise ConfigError(f"unknown theme, the nearest is {near}", key="ui.theme", value=theme)
-    if os.environ.get("NO_COLOR") and theme.startswith("ansi"):
+    for problem in screen_problems(config.ui.theme, config.ui.keys):
+        raise problem if options.settings is None else placed(problem, options.settings.values)
+    app = kind(config, starter, choose(config.ui.glyphs), read_only=options.read_only)
+    if os.environ.get("NO_COLOR") and config.ui.theme.startswith("ansi"):
         app.theme = "velox-dark"  # without colours the terminal's own would be one on itself
     return app
 
@@ -51,10 +51,19 @@ def run(config: Config, options: RunOptions) -> int:
 
     Raises `ConfigError` for what keeps it from starting, after the terminal was given back.
     """
-    starter = Starter(config, _prepare)
+    services = Services(config)
+    starter = Starter(config, _prepare, services.start)
     app = checked_app(config, starter, options)
+    services.prepare()
+    try:
+        return _run(app, config, options, starter, services)
+    finally:
+        services.stop()
+
+
+def _run(app: VeloxApp, config: Config, options: RunOptions, starter: Starter, services: Services) -> int:
     ending = Ending(starter, wake=lambda: _wake(app))
-    finished = _Finish(starter, ending, options)
+    finished = _Finish(starter, ending, options, services)
     leaver = Leaver(ending, finished.stopped, lambda: app.leaving, lambda: finished.code(silent=True))
     with ending.installed(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         leaver.start()
@@ -93,8 +102,8 @@ def _not_started(error: BaseException, ending: Ending) -> int:
 class _Finish:
     """What is done once the engine has stopped: the statistics, the report, the exit code."""
 
-    def __init__(self, starter: Starter, ending: Ending, options: RunOptions) -> None:
-        self._starter, self._ending, self._options = starter, ending, options
+    def __init__(self, starter: Starter, ending: Ending, options: RunOptions, services: Services) -> None:
+        self._starter, self._ending, self._options, self._services = starter, ending, options, services
 
     def stopped(self) -> bool:
         """Say whether the engine has stopped, or never came to run."""
@@ -116,11 +125,12 @@ class _Finish:
         if self._starter.error is not None or engine is None:
             return EXIT_BASE + self._ending.signal if self._ending.signal is not None else _FAILED
         report: Report = engine.stop(reason="the screen ended")
+        late = self._services.stop()
         path, count, messages = self._options.report, self._ending.count, LineOutput.messages()
         if silent and path == TO_OUTPUT:
             path = None
         if not silent:
-            for warning in report.warnings:
+            for warning in (*report.warnings, *late):
                 messages.tell(warning)
             if path != TO_OUTPUT:
                 lines = LineOutput.standard()

@@ -25,7 +25,10 @@ from velox_engine.snapshot import Snapshot
 
 
 def plain_value(value: Any) -> Any:
-    """Turn a snapshot's value into one that JSON knows; histograms become their figures, infinity ``"max"``."""
+    """Turn a snapshot's value into one that JSON knows; histograms become their figures, infinity ``"max"``.
+
+    Not-a-number, of a rate asked for the pace of the record, is ``"recorded"``.
+    """
     if isinstance(value, Histogram):
         return latency_figures(value)
     if isinstance(value, Enum):
@@ -38,7 +41,9 @@ def plain_value(value: Any) -> Any:
         return {str(key): plain_value(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [plain_value(each) for each in value]
-    return "max" if isinstance(value, float) and math.isinf(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return "recorded" if math.isnan(value) else "max"
+    return value
 
 
 def snapshot_json(snapshot: Snapshot) -> str:

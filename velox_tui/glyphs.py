@@ -16,6 +16,8 @@ Levels = NDArray[np.int64]
 # dots of a braille cell filled from below, left and right column (Unicode 16, block Braille Patterns)
 _LEFT: Final = np.array([0x00, 0x40, 0x44, 0x46, 0x47])
 _RIGHT: Final = np.array([0x00, 0x80, 0xA0, 0xB0, 0xB8])
+_PAIRS: Final = (0x2800 + (_LEFT[:, None] | _RIGHT)).ravel().astype(np.uint32)  # by 5 × left + right
+_PAIRS[0] = 0x20  # some fonts draw the empty pattern with eight faint dots
 
 
 def text_of(codes: NDArray[np.uint32]) -> str:
@@ -40,18 +42,15 @@ def area(values: NDArray[np.float64], height: int, top: float, glyphs: Glyphs, l
 
     ``values``: float64, shape (columns × ``glyphs.across``,), NaN where nothing is known (drawn as nothing).
     """
-    high = np.maximum(levels(values, top, height * glyphs.up, log), 0)
-    rows = []
-    for row in range(height - 1, -1, -1):
-        fill = np.clip(high - row * glyphs.up, 0, glyphs.up)
-        if glyphs.across == 2:
-            codes = 0x2800 + (_LEFT[fill[0::2]] | _RIGHT[fill[1::2]])
-            codes = np.where(codes == 0x2800, 0x20, codes)  # some fonts draw the empty pattern with eight faint dots
-        else:
-            table = np.array([ord(sign) for sign in (glyphs.steps if glyphs.up == 8 else " .:")])
-            codes = table[fill]
-        rows.append(text_of(codes.astype(np.uint32)))
-    return rows
+    high = levels(values, top, height * glyphs.up, log)
+    below = np.arange(height - 1, -1, -1)[:, None] * glyphs.up
+    fill = np.minimum(np.maximum(high - below, 0), glyphs.up)  # shape (height, points)
+    if glyphs.across == 2:
+        codes = _PAIRS[fill[:, 0::2] * 5 + fill[:, 1::2]]
+    else:
+        codes = np.array([ord(sign) for sign in (glyphs.steps if glyphs.up == 8 else " .:")], np.uint32)[fill]
+    text, width = text_of(codes.ravel()), codes.shape[1]
+    return [text[row * width : (row + 1) * width] for row in range(height)]
 
 
 def spark(values: NDArray[np.float64], top: float, glyphs: Glyphs) -> str:

@@ -19,6 +19,7 @@ from velox_tui.figures import drain_line, final_statistics, second_line
 from velox_tui.options import RunOptions
 from velox_tui.output import LineOutput, hold_standard_descriptors
 from velox_tui.progress import Progress
+from velox_tui.services import Services
 from velox_tui.signals import EXIT_BASE, Ending, Hangups
 from velox_tui.streams import complain
 
@@ -32,12 +33,20 @@ def run(config: Config, options: RunOptions) -> int:
     Raises `ConfigError` before anything has started.
     """
     hold_standard_descriptors()
+    services = Services(config)
+    services.prepare()
+    for _, text in services.notes:
+        complain(text)
     engine = Engine(config)
     ending, hangups = Ending(engine), Hangups()
-    with ending.installed(signal.SIGINT, signal.SIGTERM), hangups.installed():
-        if not _start(engine, ending):
-            return EXIT_BASE + (ending.signal or 0)
-        return _Run(engine, ending, hangups, options).to_its_end()
+    try:
+        with ending.installed(signal.SIGINT, signal.SIGTERM), hangups.installed():
+            if not _start(engine, ending):
+                return EXIT_BASE + ending.signal if ending.signal is not None else 0
+            services.start(engine)
+            return _Run(engine, ending, hangups, options, services).to_its_end()
+    finally:
+        services.stop()
 
 
 def _start(engine: Engine, ending: Ending) -> bool:
@@ -69,30 +78,33 @@ def _start(engine: Engine, ending: Ending) -> bool:
         os._exit(EXIT_BASE + (ending.signal or 0))  # the interpreter would end in the middle of the compiler's work
     if not failed:
         return True
-    if ending.signal is None or not isinstance(failed[0], EngineError):
+    if not isinstance(failed[0], EngineError) or failed[0].state != State.STOPPED.word:
         raise failed[0]
-    complain(f"{ending.name} while starting: nothing was run")
+    complain(f"{ending.name} while starting: nothing was run" if ending.name else str(failed[0]))
     return False
 
 
 class _Run:
     """A run that has started: what is said of it while it lasts, and what is left of it."""
 
-    def __init__(self, engine: Engine, ending: Ending, hangups: Hangups, options: RunOptions) -> None:
+    def __init__(
+        self, engine: Engine, ending: Ending, hangups: Hangups, options: RunOptions, services: Services
+    ) -> None:
         self._engine = engine
+        self._services = services
         self._ending = ending
         self._hangups = hangups
         self._options = options
         # with the report on standard output, everything else must leave it alone
         self._lines = None if options.report == TO_OUTPUT else LineOutput.standard()
         self._messages = LineOutput.messages()
-        self._told: set[str] = set()
+        self._told = {text for _, text in services.notes}
 
     def to_its_end(self) -> int:
-        """Follow the engine until it has drained or stopped; return the exit code."""
+        """Follow the engine until it has ended; return the exit code."""
         self._follow()
         report = self._engine.stop()
-        self._warn(report.warnings)
+        self._warn((*report.warnings, *self._services.stop()))
         if self._lines is not None:
             self._lines.put(drain_line(report) + "\n")
             self._lines.put(final_statistics(report))
@@ -109,14 +121,14 @@ class _Run:
                 self._messages.tell(warning)
 
     def _follow(self) -> None:
-        """Write a line a second until the engine has drained or stopped."""
+        """Write a line a second until the engine has ended; one that somebody else drained may be resumed."""
         begun = time.monotonic()
         second = 0
         before = Histogram.empty()
         while True:
             due = begun + second + 1
             while time.monotonic() < due:
-                if self._engine.wait(min(_STEP_S, max(due - time.monotonic(), 0.001))) >= State.DRAINED:
+                if self._engine.wait_ended(min(_STEP_S, max(due - time.monotonic(), 0.001))):
                     return
                 if self._hangups.take():
                     self._messages.tell("SIGHUP: going on; there is no log file to open anew")

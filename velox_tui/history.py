@@ -56,25 +56,29 @@ class History:
         return float(known.mean()) if len(known) else float("nan")
 
     def window(self, name: str, seconds: float, points: int) -> tuple[NDArray[np.float64], float]:
-        """Return a series' last seconds as ``points`` values, the newest last, and how many seconds a point is.
+        """Return one series' last seconds as `windows` does."""
+        found, seconds_per_point = self.windows((name,), seconds, points)
+        return found[0], seconds_per_point
+
+    def windows(self, names: Sequence[str], seconds: float, points: int) -> tuple[NDArray[np.float64], float]:
+        """Return the last seconds of series, shape (len(names), points), the newest last, and the seconds of a point.
 
         Each point is the greatest of its samples, so that no peak is lost; NaN where nothing is known. Where there
         are more points than samples, each sample is repeated a whole number of times.
         """
-        out = np.full(points, np.nan)
         count = max(round(seconds / PERIOD_S), 1)
         bucket = max(-(-count // max(points, 1)), 1)
         repeat = max(points // count, 1) if bucket == 1 else 1
         if self.last < 0 or points <= 0:
-            return out, bucket * PERIOD_S / repeat
+            return np.full((len(names), max(points, 0)), np.nan), bucket * PERIOD_S / repeat
         shown = -(-points // repeat)
         begin = (self.last // bucket - shown + 1) * bucket
         numbers = np.arange(begin, begin + shown * bucket)
-        values = self._values[numbers % self._kept, self._column[name]]
-        values = np.where((numbers < self.first) | (numbers > self.last), np.nan, values)
-        greatest = np.fmax.reduce(values.reshape(shown, bucket), axis=1)
-        out[:] = np.repeat(greatest, repeat)[-points:]
-        return out, bucket * PERIOD_S / repeat
+        columns = [self._column[name] for name in names]
+        values = self._values[numbers % self._kept][:, columns]
+        values[(numbers < self.first) | (numbers > self.last)] = np.nan
+        greatest = np.fmax.reduce(values.reshape(shown, bucket, len(columns)), axis=1).T
+        return np.repeat(greatest, repeat, axis=1)[:, -points:], bucket * PERIOD_S / repeat
 
     def table(self, seconds: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the last seconds: times (unix s) and all values, shape (n, len(names))."""

@@ -7,11 +7,11 @@ import difflib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
-from velox_engine.config import KEYS, Given, Origin, read_text, searched_files
+from velox_engine.config import KEYS, Given, Origin, Settings, read_text, searched_files
 from velox_engine.config_rules import Text, toml_value
 from velox_tui.streams import put
 
@@ -25,12 +25,14 @@ class RunOptions:
     """What is asked of a run beside its settings.
 
     ``report`` is the file that the final report goes to, ``"-"`` for standard output, ``None`` for none. ``no_ui``
-    says that no screen is wanted, ``read_only`` that the screen must not change the engine.
+    says that no screen is wanted, ``read_only`` that the screen must not change the engine. ``settings`` are where the
+    configuration came from, which the screen tells and writes to.
     """
 
     report: str | None = None
     no_ui: bool = False
     read_only: bool = False
+    settings: Settings | None = field(default=None, compare=False, repr=False)
 
 
 class _Option(NamedTuple):
@@ -52,6 +54,7 @@ _OPTIONS: Final = (
     _Option("--seed-book", "FILE|none", "source.seed_book"),
     _Option("--symbols", "A,B", "source.symbols"),
     _Option("--sink", "FILE", "pipeline.sink"),
+    _Option("--hlog", "FILE", "metrics.hlog"),
     _Option("--on-full", "wait|drop", "pipeline.on_full"),
 )
 _LIMITS: Final = (
@@ -151,16 +154,14 @@ class _Take(argparse.Action):
         namespace.given.append(given)
 
 
-def add_settings(parser: Parser) -> None:
-    """Add every option that is a setting; their values are collected in ``given``."""
+def add_configuration(parser: Parser) -> Any:
+    """Add ``--config`` and ``--set``; what they give is collected in ``given``. Return the group of settings."""
     here, user = searched_files()
     parser.set_defaults(given=[])
     group = parser.add_argument_group("settings")
     parser.option(
         "--config", metavar="FILE", group=group, help=f"read settings from FILE; default: {here}, or else {user}"
     )
-    for option in _OPTIONS:
-        _add(parser, group, option)
     parser.option(
         "--set",
         metavar="section.key=value",
@@ -169,6 +170,14 @@ def add_settings(parser: Parser) -> None:
         dest="given",
         help='set any key; the value as in TOML, a bare word is text; "velox-tui config" shows all',
     )
+    return group
+
+
+def add_settings(parser: Parser) -> None:
+    """Add every option that is a setting; their values are collected in ``given``."""
+    group = add_configuration(parser)
+    for option in _OPTIONS:
+        _add(parser, group, option)
     limits = parser.add_argument_group("limits, for the exit code 4")
     for option in _LIMITS:
         _add(parser, limits, option)

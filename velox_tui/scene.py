@@ -89,6 +89,8 @@ class Scene:
     fps: float = 10.0
     frame_ms: float = float("nan")
     read_only: bool = False
+    attached: bool = False  # the engine runs in another process
+    gone: str = ""  # what became of that process: "ended" or "died"
 
     @property
     def snapshot(self) -> Snapshot:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,13 +62,22 @@ _PLAIN: Final = str.maketrans(
 )
 
 
-def choose(wanted: str) -> Glyphs:
-    """Return the set that was asked for; ``auto`` goes by the locale, and by what the Linux console can show."""
+def choose(wanted: str, environ: Mapping[str, str] | None = None, encoding: str | None = None) -> Glyphs:
+    """Return the set that was asked for; ``auto`` goes by the locale, and by what the Linux console can show.
+
+    ``environ`` stands in for ``os.environ``, ``encoding`` for standard error's, which the screen is drawn on.
+    """
     if wanted in SETS:
         return SETS[wanted]
-    encoding = (getattr(sys.__stderr__, "encoding", "") or "").lower().replace("-", "")
+    environ = os.environ if environ is None else environ
+    if encoding is None:
+        encoding = getattr(sys.__stderr__, "encoding", "") or ""
     # Python itself writes UTF-8 in the C locale; the terminal behind it was told nothing of that
-    locale = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "C")
-    if not encoding.startswith("utf8") or "utf" not in locale.lower():
+    if not encoding.lower().replace("-", "").startswith("utf8") or "utf" not in locale_name(environ).lower():
         return ASCII
-    return BLOCK if os.environ.get("TERM") == "linux" else BRAILLE
+    return BLOCK if environ.get("TERM") == "linux" else BRAILLE
+
+
+def locale_name(environ: Mapping[str, str]) -> str:
+    """Return the locale of characters that the environment names."""
+    return next((environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environ.get(name)), "C")

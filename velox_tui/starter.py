@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 class Starter:
     """Makes and starts an engine; until it exists, a request to stop waits for it."""
 
-    def __init__(self, config: Config, prepare: Callable[[], Any] = lambda: None) -> None:
-        self._config = config
-        self._prepare = prepare
+    def __init__(
+        self,
+        config: Config,
+        prepare: Callable[[], Any] = lambda: None,
+        started: Callable[[Engine], None] = lambda engine: None,
+    ) -> None:
+        self.config = config
+        self._prepare, self._started = prepare, started
         self._lock = threading.RLock()  # a signal's handler may come in the middle of it
         self._stop: tuple[str, bool] | None = None
         self.engine: Engine | None = None
@@ -41,13 +46,14 @@ class Starter:
         try:
             from velox_engine.engine import Engine
 
-            engine = Engine(self._config)
+            engine = Engine(self.config)
             with self._lock:
                 self.engine = engine
                 if self._stop is not None:
                     engine.request_stop(*self._stop)
             self._prepare()
             engine.start(self._tell)
+            self._started(engine)
         except BaseException as error:
             self.error = error
         finally:

@@ -13,7 +13,7 @@ from velox_engine.books.exact_core import apply_records, mark_stale
 from velox_engine.books.exact_grow import grow
 from velox_engine.books.exact_layout import Need, Status
 from velox_engine.books.exact_read import best_of, depth_of, orders_of, status_of, totals_of
-from velox_engine.books.exact_state import make_exact
+from velox_engine.books.exact_state import make_exact, with_entries
 from velox_engine.errors import OrderBookError
 from velox_engine.records import TRANSACTION, Instrument, Transactions
 
@@ -61,7 +61,7 @@ class ExactBook:
     def __init__(self, instruments: Sequence[Instrument], *, windowed: bool = False, orders: int = 8192) -> None:
         self.instruments = instruments
         self._indices: dict[str, int] = {}
-        self._state = make_exact(len(instruments), windowed=windowed, orders=orders)
+        self._state = with_entries(make_exact(len(instruments), windowed=windowed, orders=orders))
         self._admit_symbols()
 
     def apply(self, batch: Transactions) -> Outcomes:

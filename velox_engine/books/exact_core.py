@@ -13,7 +13,6 @@ from velox_engine.books.exact_memory import (
     add_to,
     address_of,
     book_at,
-    inlined,
     load_byte,
     node_at,
     prefetch,
@@ -23,7 +22,7 @@ from velox_engine.books.exact_memory import (
 )
 from velox_engine.books.exact_rare import apply_rare, instead
 from velox_engine.books.exact_table import erase, find, home, put
-from velox_engine.jit import compiled, inner
+from velox_engine.jit import compiled, entered, inlined, inner
 from velox_engine.records import TRANSACTION, Action, Flags
 
 _ADD, _CANCEL, _DELETE, _EXECUTE = int(Action.ADD), int(Action.CANCEL), int(Action.DELETE), int(Action.EXECUTE)
@@ -142,7 +141,7 @@ def step(book: Any, first: Any, at: Any, count: Any) -> bool:
     return apply_one(book, record)
 
 
-@compiled
+@entered
 def apply_batch(book_address: int, first: int, count: int, _3: int) -> int:
     """Apply ``count`` records from the address ``first`` on; `exact_apply` says the rest."""
     book = book_at(book_address, 0)

@@ -13,10 +13,8 @@ import numpy as np
 
 from velox_engine.books.exact_layout import BLOCK, CROSSED_NOW, LEAST_ROOM, NO_RANK, NO_STEP, Need
 from velox_engine.books.exact_memory import (
-    aside,
     block_at,
     highest_bit,
-    inlined,
     ladder_at,
     load,
     load_byte,
@@ -26,6 +24,7 @@ from velox_engine.books.exact_memory import (
     store,
     store_byte,
 )
+from velox_engine.jit import aside, inlined
 
 _BYTES: Final = BLOCK.itemsize
 _BLOCKS: Final = int(Need.BLOCKS)
@@ -119,7 +118,8 @@ def _refine(book: Any, side: Any, price: Any) -> bool:
     stand_aside()
     ladder = ladder_at(book.ladders, side)
     step = -price if price < 0 else price
-    rest = 0 if ladder.step == NO_STEP else ladder.step
+    # where there are levels it is a step, of prices ±(2^63 - 1)
+    rest = 0 if ladder.step == NO_STEP and ladder.length == 0 else ladder.step
     while rest != 0:
         step, rest = rest, step % rest
     if step <= 0:  # of price 0, and of -2^63 whose absolute value is no int64

@@ -12,9 +12,9 @@ import numpy as np
 from velox_engine.books.exact_entry import enter
 from velox_engine.books.exact_ladder import enter_price, leave_price
 from velox_engine.books.exact_layout import Need
-from velox_engine.books.exact_memory import book_at, inlined, node_at
+from velox_engine.books.exact_memory import book_at, node_at
 from velox_engine.books.exact_table import erase, find, put
-from velox_engine.jit import compiled
+from velox_engine.jit import entered, inlined
 
 _NODES, _LEVEL_SLOTS = int(Need.NODES), int(Need.LEVEL_SLOTS)
 
@@ -84,7 +84,7 @@ def close_level(book: Any, number: Any) -> None:
     enter(book.close_level, book, number, 0, 0)
 
 
-@compiled
+@entered
 def open_level_entry(book_address: int, side: int, price: int, slot: int) -> int:
     """`open_level`."""
     book = book_at(book_address, 0)
@@ -109,7 +109,7 @@ def open_level_entry(book_address: int, side: int, price: int, slot: int) -> int
     return number
 
 
-@compiled
+@entered
 def close_level_entry(book_address: int, number: int, _2: int, _3: int) -> int:
     """`close_level`."""
     book = book_at(book_address, 0)

@@ -7,8 +7,7 @@ turns an address into something with fields; whoever holds the `ExactState` keep
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numba
 import numpy as np
@@ -18,25 +17,6 @@ from numba.extending import intrinsic
 
 from velox_engine.books.exact_layout import BLOCK, BOOK, LADDER, NODE, NODE_STEP, SLOT
 from velox_engine.records import TRANSACTION
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-_WITHIN: Final = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-
-
-def inlined(function: F) -> F:
-    """Compile a function into each compiled function that calls it."""
-    return numba.njit(**_WITHIN, forceinline=True)(function)
-
-
-def aside(function: F) -> F:
-    """Compile a function that only compiled functions call, and that never shall grow into them.
-
-    Its first statement must be ``stand_aside()``: what is rare would only make the hot loop larger.
-    """
-    # said in so many words: what is compiled for an inlined caller would inherit its option
-    return numba.njit(**_WITHIN, forceinline=False)(function)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

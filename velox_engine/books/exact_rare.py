@@ -17,11 +17,9 @@ from velox_engine.books.exact_levels import append, close_level, free_node, has_
 from velox_engine.books.exact_memory import (
     add_to,
     address_of_record,
-    aside,
     block_at,
     book_at,
     highest_bit,
-    inlined,
     ladder_at,
     load,
     node_at,
@@ -32,7 +30,7 @@ from velox_engine.books.exact_memory import (
     store,
 )
 from velox_engine.books.exact_table import erase, find, put
-from velox_engine.jit import compiled
+from velox_engine.jit import aside, entered, inlined
 from velox_engine.records import INT64_MAX, Action, Flags
 
 _ADD, _DELETE, _EXECUTE = int(Action.ADD), int(Action.DELETE), int(Action.EXECUTE)
@@ -397,7 +395,7 @@ def apply_rare(book: Any, record: Any) -> bool:
     return enter(book.apply_rare, book, address_of_record(record), 0, 0) != 0
 
 
-@compiled
+@entered
 def apply_rare_entry(book_address: int, record_address: int, _2: int, _3: int) -> int:
     """`apply_rare`."""
     book = book_at(book_address, 0)

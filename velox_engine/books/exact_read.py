@@ -12,9 +12,9 @@ import numpy as np
 
 from velox_engine.books.exact_ladder import rank_in, turned
 from velox_engine.books.exact_layout import COUNT_MASK, CROSSED_THEN, Status
-from velox_engine.books.exact_memory import block_at, highest_bit, inlined, ladder_at, load_byte, node_at, slot_at
+from velox_engine.books.exact_memory import block_at, highest_bit, ladder_at, load_byte, node_at, slot_at
 from velox_engine.books.exact_table import find
-from velox_engine.jit import compiled, inner
+from velox_engine.jit import compiled, inlined, inner
 
 _SYNCED, _WINDOWED = int(Status.SYNCED), int(Status.WINDOWED)
 _CROSSED, _STALE = int(Status.CROSSED), int(Status.STALE)

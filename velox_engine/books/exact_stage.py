@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from velox_engine.books.exact_ladder import rank_in
-from velox_engine.books.exact_memory import block_at, highest_bit, inlined, ladder_at, node_at, slot_at
+from velox_engine.books.exact_memory import block_at, highest_bit, ladder_at, node_at, slot_at
 from velox_engine.books.exact_read import exact_best, exact_status
 from velox_engine.books.exact_state import COUNT_MASK
 from velox_engine.books.exact_table import find
-from velox_engine.jit import compiled
+from velox_engine.jit import compiled, inlined
 
 
 @inlined

@@ -58,7 +58,7 @@ def touched(length: int, dtype: Any) -> NDArray[Any]:
 def make_exact(symbols: int, *, windowed: bool = False, orders: int = 8192) -> ExactState:
     """Make empty books for symbol indices below ``symbols``, with room for about ``orders`` orders and levels.
 
-    Every size given here is a beginning, not a limit.
+    Every size given here is a beginning, not a limit. It must be given to `with_entries` before it is used.
     """
     nodes = power_of_two(max(4, orders))
     levels = min(nodes, 1024)
@@ -90,15 +90,27 @@ def with_addresses(state: ExactState) -> ExactState:
         book[name] = getattr(state, name).ctypes.data
     for name in ("free_blocks", "stale", "crossed", "outcomes"):
         book[name] = getattr(state, name).ctypes.data
-    book["apply"] = entry_address(apply_batch)
-    book["apply_rare"] = entry_address(apply_rare_entry)
-    book["open_level"] = entry_address(open_level_entry)
-    book["close_level"] = entry_address(close_level_entry)
     book["symbols"] = len(state.stale)
     book["order_shift"] = hash_shift(len(state.order_slots))
     book["level_shift"] = hash_shift(len(state.level_slots))
     book["most_levels"] = len(state.level_slots) // 2
     book["most_blocks"] = len(state.blocks)
+    return state
+
+
+ENTRIES: Final = {
+    "apply": apply_batch,
+    "apply_rare": apply_rare_entry,
+    "open_level": open_level_entry,
+    "close_level": close_level_entry,
+}
+"""What a book is entered by, by the names of their addresses in `BOOK`."""
+
+
+def with_entries(state: ExactState) -> ExactState:
+    """Write the addresses of compiled code into a book, without which it must not be used; compile it where needed."""
+    for name, function in ENTRIES.items():
+        state.book[name] = entry_address(function)
     return state
 
 

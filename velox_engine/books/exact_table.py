@@ -15,7 +15,8 @@ from typing import Any, Final
 import numpy as np
 
 from velox_engine.books.exact_layout import SLOT
-from velox_engine.books.exact_memory import inlined, slot_at
+from velox_engine.books.exact_memory import slot_at
+from velox_engine.jit import inlined
 
 _BYTES: Final = SLOT.itemsize
 _WHOLE: Final = -_BYTES

@@ -9,7 +9,7 @@ from velox_engine.books.bucketed import BucketedState, bucketed_summary, grow_bu
 from velox_engine.books.bucketed import Outcome as BucketedOutcome
 from velox_engine.books.exact_grow import exact_rehash, grow
 from velox_engine.books.exact_stage import exact_summary
-from velox_engine.books.exact_state import ExactState, make_exact
+from velox_engine.books.exact_state import ENTRIES, ExactState, make_exact, with_entries
 from velox_engine.books.exact_state import Outcome as ExactOutcome
 from velox_engine.config import Config
 from velox_engine.lockfree.memory import aligned_words
@@ -32,10 +32,13 @@ class RunningBook(Protocol):
         """Return the state and the best of a symbol's book; only while no worker runs."""
 
     def entries(self) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
-        """List the compiled functions that `grow` and `summary` call, with arguments of the types that they give.
+        """List the compiled functions that are called by Python or by address, with arguments of their types.
 
         They must be compiled before a worker starts: growing is a pause in the middle of the flow.
         """
+
+    def complete(self) -> None:
+        """Make the book ready for use, once its entries are compiled."""
 
 
 class RunningBucketed:
@@ -60,6 +63,9 @@ class RunningBucketed:
         """List the compiled functions that `summary` calls."""
         return [(bucketed_summary, (self.state, 0, aligned_words(BOOK_WORDS), 0))]
 
+    def complete(self) -> None:
+        """Need nothing more."""
+
 
 class RunningExact:
     """Exact books of a run."""
@@ -80,8 +86,13 @@ class RunningExact:
         return BookSummary(BookState(state), *rest)
 
     def entries(self) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
-        """List the compiled functions that `grow` and `summary` call."""
-        return [(exact_rehash, (0, 0, 0, 0)), (exact_summary, (self.state, 0, aligned_words(BOOK_WORDS), 0))]
+        """List what a book is entered by, and the compiled functions that `grow` and `summary` call."""
+        by_address = [(function, (0, 0, 0, 0)) for function in (*ENTRIES.values(), exact_rehash)]
+        return [*by_address, (exact_summary, (self.state, 0, aligned_words(BOOK_WORDS), 0))]
+
+    def complete(self) -> None:
+        """Write the entries' addresses into the book."""
+        with_entries(self.state)
 
 
 def make_book(config: Config, symbols: int, *, windowed: bool) -> RunningBook:

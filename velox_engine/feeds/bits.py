@@ -8,31 +8,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from velox_engine.jit import inlined
+
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.int64]
 """A batch of ``TRANSACTION`` as its 64-bit words, shape (8 n,): what `put` writes."""
 
 RECORD_WORDS: Final = 8
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def inlined(function: F) -> F:
-    """Compile a function of numbers into each compiled function that calls it.
-
-    Of numbers: handing an array on counts a reference up and down again, atomically, and that alone costs as much as
-    decoding a message. So what every message needs is done by intrinsics and by functions of numbers.
-    """
-    return cast("F", numba.njit(nogil=True, error_model="numpy", forceinline=True)(function))
 
 
 def _load(bits: int, order: str) -> Any:

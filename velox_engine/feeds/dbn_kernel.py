@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from velox_engine.feeds.bits import RECORD_WORDS, Bytes, Words, inlined, little16, little32, little64, put, tail
+from velox_engine.feeds.bits import RECORD_WORDS, Bytes, Words, little16, little32, little64, put, tail
 from velox_engine.feeds.dbn_state import (
     BOOKS,
     GAPS,
@@ -30,7 +30,7 @@ from velox_engine.feeds.dbn_state import (
 )
 from velox_engine.feeds.dbn_window import UNDEFINED, WINDOW_WORDS, forget, show, show_top
 from velox_engine.feeds.kernel_feed import Stop
-from velox_engine.jit import compiled
+from velox_engine.jit import compiled, inlined
 from velox_engine.records import Action, Flags, Side
 
 # why the decoder comes back, besides FULL and MORE

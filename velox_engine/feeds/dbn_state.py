@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from velox_engine.feeds.bits import Words, inlined
+from velox_engine.feeds.bits import Words
 from velox_engine.feeds.dbn_window import WINDOW_WORDS
-from velox_engine.jit import compiled
+from velox_engine.jit import compiled, inlined
 
 MBO: Final = 160
 TRADE: Final = 0

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from velox_engine.feeds.bits import Bytes, Words, inlined, little32, little64, put, tail
-from velox_engine.jit import inner
+from velox_engine.feeds.bits import Bytes, Words, little32, little64, put, tail
+from velox_engine.jit import inlined, inner
 from velox_engine.records import Action
 
 UNDEFINED: Final = 2**63 - 1

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from velox_engine.feeds.bits import Bytes, Words, big16, big32, big64, inlined, put, tail
+from velox_engine.feeds.bits import Bytes, Words, big16, big32, big64, put, tail
 from velox_engine.feeds.kernel_feed import Stop
-from velox_engine.jit import compiled
+from velox_engine.jit import compiled, inlined
 from velox_engine.records import Action, Flags, Side
 
 KNOWN: Final[dict[str, tuple[int, str]]] = {

@@ -6,8 +6,11 @@ import platform
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Final
 
-_CPUINFO = Path("/proc/cpuinfo")
+ARM64: Final = ("aarch64", "arm64")
+X86_64: Final = ("x86_64", "amd64")
+_CPUINFO: Final = Path("/proc/cpuinfo")
 
 
 def invariant_by_flags(cpuinfo: str) -> bool:
@@ -27,9 +30,9 @@ def has_invariant_counter() -> bool:
     arm64's generic timer does by its architecture (Arm ARM, D12); x86-64 by its flags, which only Linux shows.
     """
     machine = platform.machine().lower()
-    if machine in ("aarch64", "arm64"):
+    if machine in ARM64:
         return True
-    if machine not in ("x86_64", "amd64") or not sys.platform.startswith("linux"):
+    if machine not in X86_64 or not sys.platform.startswith("linux"):
         return False
     try:
         return invariant_by_flags(_CPUINFO.read_text())

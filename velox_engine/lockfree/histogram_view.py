@@ -60,6 +60,8 @@ def whole_sum(word: int, count: int, least: int, largest: int, buckets: NDArray[
     The buckets know it to 3 %, so the multiple of 2^64 that is missing is beyond doubt up to a sum of 2^68, or 2^64
     where values lie beyond ``LIMIT``.
     """
+    if count * largest < 2**63:  # nothing is missing
+        return word
     estimate = min(max(int(np.dot(buckets.astype(np.float64), _MIDDLES)), count * least), count * largest)
     total = word + (estimate - word + 2**63) // 2**64 * 2**64
     return total if total >= 0 else total + 2**64
@@ -97,12 +99,16 @@ class Histogram:
 
         It is the middle of the rank's bucket, never outside the least and the largest value; 0 when there are none.
         """
+        return self.percentiles(percent)[0]
+
+    def percentiles(self, *percents: float) -> list[int]:
+        """Return several percentiles as `percentile` does."""
         if self.count == 0:
-            return 0
+            return [0] * len(percents)
         # in whole numbers: 99.9 % of 41,000 are 40,959 and not, as floats have it, a little more
-        rank = min(max(1, -(-self.count * round(percent * 10**6) // 10**8)), self.count)
-        bucket = int(np.searchsorted(np.cumsum(self.buckets), rank))
-        return min(max(int(_MIDDLES[bucket]), self.least), self.largest)
+        ranks = [min(max(1, -(-self.count * round(percent * 10**6) // 10**8)), self.count) for percent in percents]
+        middles = _MIDDLES[self.buckets.cumsum().searchsorted(ranks)]
+        return [min(max(middle, self.least), self.largest) for middle in middles.tolist()]
 
     def merged(self, other: Histogram) -> Histogram:
         """Return a histogram of both."""

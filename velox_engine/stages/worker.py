@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
-from velox_engine.jit import compiled, inner, int64
+from velox_engine.jit import compiled, inner, int64, part
 from velox_engine.lockfree.atomics import Words, load_acquire, load_relaxed, store_relaxed
 from velox_engine.lockfree.backoff import (
     SLEEPS,
@@ -125,8 +125,9 @@ def make_worker(
     return Worker(words, image, region, make_backoff(ns_per_tick))
 
 
-@inner
-def _publish(worker: Worker, stages: Stages, book: Any, now: int, all_books: int) -> None:
+@part
+def publish_worker(worker: Worker, stages: Stages, book: Any, now: int, all_books: int) -> None:
+    """Publish what the worker's stages have counted, and the worker's own words; all books' summaries if asked."""
     words, image, mask = worker.words, worker.image, worker.words[_STAGES]
     words[_PUBLISHED] = now
     image[WORKER_HEARTBEAT_TICKS] = now
@@ -195,8 +196,9 @@ def _turn(stages: Stages, book: Any, mask: int, now: int) -> int:
     return done
 
 
-@inner
-def _idle(worker: Worker, stages: Stages, mask: int, now: int) -> None:
+@part
+def rest_worker(worker: Worker, stages: Stages, mask: int, now: int) -> None:
+    """Wait a little, at most until something is due."""
     control = stages.control
     wake = 2**62
     if mask & INGRESS_BIT:
@@ -228,9 +230,9 @@ def run_worker(worker: Worker, stages: Stages, book: Any) -> int:
         image[WORKER_LOOPS] += 1
         words[_LAST] = now
         if now - words[_PUBLISHED] >= words[_PUBLISH_EVERY]:
-            _publish(worker, stages, book, now, int64(0))
+            publish_worker(worker, stages, book, now, int64(0))
         if load_acquire(control.words, STOP) != 0:
-            _publish(worker, stages, book, now, int64(1))
+            publish_worker(worker, stages, book, now, int64(1))
             return Reason.STOP
         done = _turn(stages, book, mask, now)
         if mask & ORDERBOOK_BIT and orderbook_must_grow(stages.orderbook):
@@ -240,4 +242,4 @@ def run_worker(worker: Worker, stages: Stages, book: Any) -> int:
             backoff_reset(worker.backoff)
             continue
         words[_LAST_KIND] = WORKER_HELD_TICKS if _is_held(stages, mask) else WORKER_STARVED_TICKS
-        _idle(worker, stages, mask, now)
+        rest_worker(worker, stages, mask, now)

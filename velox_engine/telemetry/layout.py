@@ -21,6 +21,7 @@ counts, it counts in a private array of the same shape (its *image*), which it c
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -251,6 +252,7 @@ CONFIG_LENGTH: Final = 2048
 WARNINGS_LENGTH: Final = 1024
 
 WEIGHT_STEP: Final = 0x9E3779B97F4A7C15
+_HALF: Final = np.uint64(32)
 
 
 def checksum_of(payload: NDArray[np.int64], lock: int) -> int:
@@ -260,8 +262,12 @@ def checksum_of(payload: NDArray[np.int64], lock: int) -> int:
     places unseen, since the weights differ by even numbers. The weights make two words that changed places differ, the
     lock two writings of one content.
     """
+    words = payload.view(np.uint64)
+    total = int(np.dot(words ^ (words >> _HALF), _weights(len(payload)))) + lock
+    return (total + 2**63) % 2**64 - 2**63
+
+
+@lru_cache(64)
+def _weights(words: int) -> NDArray[np.uint64]:
     with np.errstate(over="ignore"):
-        weights = np.arange(len(payload), dtype=np.uint64) * np.uint64(2 * WEIGHT_STEP % 2**64) + np.uint64(1)
-        words = payload.view(np.uint64)
-        total = np.dot(words ^ (words >> np.uint64(32)), weights) + np.uint64(lock)
-    return int(total.astype(np.int64))
+        return np.arange(words, dtype=np.uint64) * np.uint64(2 * WEIGHT_STEP % 2**64) + np.uint64(1)

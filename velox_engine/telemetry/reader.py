@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,9 @@ from velox_engine.snapshot import (
 )
 from velox_engine.telemetry import layout as at
 from velox_engine.telemetry.layout import Block
-from velox_engine.telemetry.region import Region, blocks_of, words_text
+from velox_engine.telemetry.region import Readable, blocks_of, words_text
+
+T = TypeVar("T")
 
 _TRIES: Final = 16
 _NS: Final = 1e-9
@@ -47,15 +50,17 @@ class TelemetryReader:
     """Reads one region, of this process or another. One thread at a time; make one reader for each thread.
 
     A block that is being written is tried again a bounded number of times; then the last good copy is returned and the
-    snapshot's ``stale`` names it. Reading touches nothing of the engine's own memory.
+    snapshot's ``stale`` names it. A block that was not written since the last look is not copied again. Reading touches
+    nothing of the engine's own memory.
     """
 
-    def __init__(self, region: Region) -> None:
+    def __init__(self, region: Readable) -> None:
         self._region = region
-        words = region.words
-        self._good: dict[tuple[Block, int], NDArray[np.int64]] = {}
+        words = region.copy(0, at.HEADER_LENGTH)
+        self._good: dict[tuple[Block, int], tuple[int, NDArray[np.int64]]] = {}
         self._stale: list[str] = []
         self._texts: dict[Block, tuple[int, Any]] = {}
+        self._decoded: dict[tuple[Block, int], tuple[NDArray[np.int64], Any]] = {}
         self._low: dict[str, int] = {}
         self.ns_per_tick = float(words[at.HEADER_NS_PER_TICK : at.HEADER_NS_PER_TICK + 1].view(np.float64)[0])
         self.zero_ticks = int(words[at.HEADER_ZERO_TICKS])
@@ -67,24 +72,40 @@ class TelemetryReader:
         self.name = name.rstrip(b"\0").decode(errors="replace")
 
     def block(self, kind: Block, index: int = 0) -> NDArray[np.int64]:
-        """Return a whole copy of a block's payload, the last good one if none can be had now."""
-        place = self._region.places[kind, index]
-        words, lock = self._region.words, place.at
+        """Return a whole copy of a block's payload, read-only; the last good one if none can be had now.
+
+        It is the same array again while the block is not written.
+        """
+        place, region = self._region.places[kind, index], self._region
+        lock = place.at
+        known = self._good.get((kind, index))
         for attempt in range(_TRIES):
-            before = int(words[lock])
+            before = region.word(lock)
+            if known is not None and known[0] == before:
+                return known[1]  # nothing was written since: most blocks stay as they are from look to look
             if before & 1 == 0:
-                copy = words[lock + 1 : lock + at.GUARD_WORDS + place.length].copy()
+                copy = region.copy(lock + 1, at.GUARD_WORDS - 1 + place.length)
                 # a writer on a weakly ordered processor is caught by the checksum, which Python has no fence for
-                if int(words[lock]) == before and int(copy[0]) == at.checksum_of(copy[1:], before):
-                    self._good[kind, index] = copy[1:]
+                if region.word(lock) == before and int(copy[0]) == at.checksum_of(copy[1:], before):
+                    copy.flags.writeable = False
+                    self._good[kind, index] = before, copy[1:]
                     return copy[1:]
             if attempt > 2:
                 time.sleep(0)  # the writer may have been put aside in the middle: give it a chance
         self._stale.append(f"{kind.name.lower()} {index}")
-        return self._good.get((kind, index), np.zeros(place.length, np.int64))
+        return known[1] if known is not None else np.zeros(place.length, np.int64)
+
+    def _once(self, kind: Block, index: int, decode: Callable[[NDArray[np.int64]], T]) -> T:
+        """Return what a block means; it is worked out anew only when the block was written."""
+        block = self.block(kind, index)
+        known = self._decoded.get((kind, index))
+        if known is None or known[0] is not block:
+            known = self._decoded[kind, index] = block, decode(block)
+        meaning: T = known[1]
+        return meaning
 
     def _json(self, kind: Block, default: Any) -> Any:
-        lock = int(self._region.words[self._region.at(kind)])
+        lock = self._region.word(self._region.at(kind))
         known = self._texts.get(kind)
         if known is None or known[0] != lock:
             try:
@@ -99,11 +120,12 @@ class TelemetryReader:
 
         The time belongs to the counts: what is read after them takes its time, and a rate would be wrong by it.
         """
-        cursors = self._region.payload(Block.CURSORS)
-        early = [int(cursors[word]) for word in _CURSORS]  # upstream first: a difference is at most what is inside
-        bundles_out, flushed = int(cursors[at.CURSOR_BUNDLES_OUT]), int(cursors[at.CURSOR_FLUSHED])
-        late = {word: int(cursors[word]) for word in reversed(_CURSORS)}  # downstream first: it never exceeds upstream
-        generated = int(cursors[at.CURSOR_GENERATED])
+        cursors, word_at = self._region.at(Block.CURSORS) + at.GUARD_WORDS, self._region.word
+        early = [word_at(cursors + word) for word in _CURSORS]  # upstream first: a difference is at most what is inside
+        bundles_out, flushed = word_at(cursors + at.CURSOR_BUNDLES_OUT), word_at(cursors + at.CURSOR_FLUSHED)
+        # downstream first: it never exceeds upstream
+        late = {word: word_at(cursors + word) for word in reversed(_CURSORS)}
+        generated = word_at(cursors + at.CURSOR_GENERATED)
         now = time.time_ns()
         problems = []
         for up, down in zip(range(3), range(1, 4), strict=True):
@@ -196,9 +218,9 @@ class TelemetryReader:
             sink_lost=int(control[at.CONTROL_SINK_LOST]),
             book_outcomes={name: int(outcomes[row]) for row, name in enumerate(names)},
             trades_seen=int(images[at.ORDERBOOK][at.ORDERBOOK_TRADES]),
-            hiccup=Histogram.from_words(self.block(Block.HICCUP)),
+            hiccup=self._once(Block.HICCUP, 0, Histogram.from_words),
             depths=tuple(self._depths()),
-            trades=self._trades(),
+            trades=self._once(Block.TRADES, 0, _trades),
             conservation=Conservation(not problems, tuple(problems)),
             warnings=tuple(self._json(Block.WARNINGS, [])),
             stale=tuple(self._stale),
@@ -209,22 +231,22 @@ class TelemetryReader:
         return int(ticks) * self.ns_per_tick * _NS
 
     def _stage(self, stage: int, image: NDArray[np.int64], passed: int) -> StageSnapshot:
-        pairs = image[at.STAGE_CHECKPOINTS : at.STAGE_CHECKPOINTS + 2 * at.CHECKPOINTS].reshape(-1, 2)
+        words = image[: at.STAGE_OWN].tolist()
         return StageSnapshot(
             name=at.STAGE_NAMES[stage],
             processed=self._monotone(at.STAGE_NAMES[stage], passed),
-            steps=int(image[at.STAGE_STEPS]),
-            starved=int(image[at.STAGE_STARVED]),
-            held=int(image[at.STAGE_HELD]),
-            doing=Doing(int(image[at.STAGE_DOING])),
-            disorder=int(image[at.STAGE_DISORDER]),
-            content=as_hex(int(image[at.STAGE_CONTENT])),
-            checkpoints={int(sequence): as_hex(int(content)) for sequence, content in pairs if sequence},
-            first_ticks=int(image[at.STAGE_FIRST_TICKS]),
-            last_ticks=int(image[at.STAGE_LAST_TICKS]),
+            steps=words[at.STAGE_STEPS],
+            starved=words[at.STAGE_STARVED],
+            held=words[at.STAGE_HELD],
+            doing=Doing(words[at.STAGE_DOING]),
+            disorder=words[at.STAGE_DISORDER],
+            content=as_hex(words[at.STAGE_CONTENT]),
+            checkpoints=_checkpoints(image),
+            first_ticks=words[at.STAGE_FIRST_TICKS],
+            last_ticks=words[at.STAGE_LAST_TICKS],
             latency=Histogram.from_words(image[at.STAGE_LATENCY : at.STAGE_LATENCY + at.HISTOGRAM_LENGTH]),
             service=Histogram.from_words(image[at.STAGE_SERVICE : at.STAGE_SERVICE + at.HISTOGRAM_LENGTH]),
-            published_ticks=int(image[at.STAGE_PUBLISHED_TICKS]),
+            published_ticks=words[at.STAGE_PUBLISHED_TICKS],
             stale=f"stage {stage}" in self._stale,
         )
 
@@ -264,41 +286,20 @@ class TelemetryReader:
             heartbeat_age_s=max((now_ticks - beat) * self.ns_per_tick * _NS, 0.0) if beat else 0.0,
         )
 
-    def _depths(self) -> list[DepthSnapshot]:
-        found = []
+    def _depths(self) -> Iterator[DepthSnapshot]:
         for slot in range(at.DEPTH_SLOTS):
-            depth = self.block(Block.DEPTH, slot)
-            bids, asks = int(depth[at.DEPTH_BIDS]), int(depth[at.DEPTH_ASKS])
-            if depth[at.DEPTH_TICKS] == 0 or depth[at.DEPTH_SYMBOL] < 0:
-                continue
-            sides = depth[at.DEPTH_SIDE :].reshape(2, at.DEPTH_LEVELS, at.DEPTH_LEVEL_WORDS)
-            found.append(
-                DepthSnapshot(
-                    symbol=int(depth[at.DEPTH_SYMBOL]),
-                    state=BookState(int(depth[at.DEPTH_STATE])),
-                    sequence=int(depth[at.DEPTH_SEQUENCE]),
-                    ticks=int(depth[at.DEPTH_TICKS]),
-                    approximate=bool(depth[at.DEPTH_APPROXIMATE]),
-                    bids=sides[0, :bids].copy(),
-                    asks=sides[1, :asks].copy(),
-                )
-            )
-        return found
+            depth = self._once(Block.DEPTH, slot, _depth)
+            if depth is not None:
+                yield depth
 
-    def _trades(self) -> tuple[Trade, ...]:
-        block = self.block(Block.TRADES)
-        count = int(block[at.TRADES_COUNT])
-        rows = block[at.TRADES_FIRST :].reshape(at.TRADES_KEPT, at.TRADE_WORDS)
-        return tuple(
-            Trade(*(int(word) for word in rows[trade % at.TRADES_KEPT][:7]))
-            for trade in range(max(count - at.TRADES_KEPT, 0), count)
-        )
+    def book_table(self) -> NDArray[np.int64]:
+        """Return a row for every symbol's book, by symbol index, with the fields of `BookSummary`; int64."""
+        block = self.block(Block.BOOKS)
+        return block[at.BOOKS_FIRST :].reshape(-1, at.BOOK_WORDS)[: int(block[at.BOOKS_COUNT])]
 
     def books(self) -> list[BookSummary]:
         """Return the state and the best of every symbol's book, by symbol index (published twice a second)."""
-        block = self.block(Block.BOOKS)
-        rows = block[at.BOOKS_FIRST :].reshape(-1, at.BOOK_WORDS)[: int(block[at.BOOKS_COUNT])]
-        return [BookSummary(BookState(int(row[0])), *(int(word) for word in row[1:])) for row in rows]
+        return [BookSummary(BookState(int(row[0])), *(int(word) for word in row[1:])) for row in self.book_table()]
 
     def samples(self) -> dict[str, NDArray[np.int64]]:
         """Return the one-second samples of the last 15 minutes, oldest first, one array a field (`SAMPLE_FIELDS`)."""
@@ -308,13 +309,21 @@ class TelemetryReader:
         kept = rows[np.arange(max(count - at.SAMPLES_KEPT, 0), count) % at.SAMPLES_KEPT]
         return {name: kept[:, column] for column, name in enumerate(at.SAMPLE_FIELDS)}
 
+    def throughput(self) -> float:
+        """Return the transactions that left a second, between the last two samples; before there are two, 0."""
+        samples = self.samples()
+        times, out = samples["unix_ns"][-2:], samples["output"][-2:]
+        if len(times) < 2 or times[1] <= times[0]:
+            return 0.0
+        return (int(out[1]) - int(out[0])) * 1e9 / (int(times[1]) - int(times[0]))
+
+    def silent_s(self) -> float:
+        """Return how long ago the supervisor last wrote; while all is well at most some 0.1 s."""
+        return max(time.time_ns() - int(self.block(Block.CONTROL)[at.CONTROL_UNIX_NS]), 0) * _NS
+
     def events(self) -> list[Event]:
         """Return the last events, oldest first."""
-        block = self.block(Block.EVENTS)
-        count = int(block[at.EVENTS_COUNT])
-        rows = block[at.EVENTS_FIRST :].reshape(at.EVENTS_KEPT, at.EVENT_WORDS)
-        kept = (rows[event % at.EVENTS_KEPT] for event in range(max(count - at.EVENTS_KEPT, 0), count))
-        return [Event(int(row[0]), SEVERITIES[int(row[1])], words_text(row[at.EVENT_TEXT - 1 :])) for row in kept]
+        return list(self._once(Block.EVENTS, 0, _events))
 
     def instruments(self) -> list[dict[str, Any]]:
         """Return the instrument table: symbol, price_decimals, size_decimals and tick, by symbol index."""
@@ -329,3 +338,36 @@ class TelemetryReader:
             }
             for row in rows
         ]
+
+
+def _depth(block: NDArray[np.int64]) -> DepthSnapshot | None:
+    if block[at.DEPTH_TICKS] == 0 or block[at.DEPTH_SYMBOL] < 0:
+        return None
+    sides = block[at.DEPTH_SIDE :].reshape(2, at.DEPTH_LEVELS, at.DEPTH_LEVEL_WORDS)
+    return DepthSnapshot(
+        symbol=int(block[at.DEPTH_SYMBOL]),
+        state=BookState(int(block[at.DEPTH_STATE])),
+        sequence=int(block[at.DEPTH_SEQUENCE]),
+        ticks=int(block[at.DEPTH_TICKS]),
+        approximate=bool(block[at.DEPTH_APPROXIMATE]),
+        bids=sides[0, : int(block[at.DEPTH_BIDS])].copy(),
+        asks=sides[1, : int(block[at.DEPTH_ASKS])].copy(),
+    )
+
+
+def _trades(block: NDArray[np.int64]) -> tuple[Trade, ...]:
+    count = int(block[at.TRADES_COUNT])
+    rows = block[at.TRADES_FIRST :].reshape(at.TRADES_KEPT, at.TRADE_WORDS)[:, :7].tolist()
+    return tuple(Trade(*rows[trade % at.TRADES_KEPT]) for trade in range(max(count - at.TRADES_KEPT, 0), count))
+
+
+def _events(block: NDArray[np.int64]) -> list[Event]:
+    count = int(block[at.EVENTS_COUNT])
+    rows = block[at.EVENTS_FIRST :].reshape(at.EVENTS_KEPT, at.EVENT_WORDS)
+    kept = (rows[event % at.EVENTS_KEPT] for event in range(max(count - at.EVENTS_KEPT, 0), count))
+    return [Event(int(row[0]), SEVERITIES[int(row[1])], words_text(row[at.EVENT_TEXT - 1 :])) for row in kept]
+
+
+def _checkpoints(image: NDArray[np.int64]) -> dict[int, str]:
+    pairs = image[at.STAGE_CHECKPOINTS : at.STAGE_CHECKPOINTS + 2 * at.CHECKPOINTS].reshape(-1, 2).tolist()
+    return {sequence: as_hex(content) for sequence, content in pairs if sequence}

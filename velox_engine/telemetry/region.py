@@ -1,8 +1,8 @@
 """The telemetry region as memory: where its file lies, how it is made, mapped and removed. Imports no numba.
 
 The file lies in memory (``/dev/shm``; elsewhere in the user's runtime directory) in a directory of the user's own
-(0700); the file is 0600 and is opened without following links. Where no file can be made the region is anonymous: the
-engine runs, but cannot be attached.
+(0700; ``VELOX_RUN_DIR`` names another one); the file is 0600 and is opened without following links. Where no file can
+be made the region is anonymous: the engine runs, but cannot be attached.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import contextlib
 import mmap
 import os
 import re
+import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import platformdirs
-import psutil
 from numpy.typing import NDArray
 
 from velox_engine.telemetry.layout import (
@@ -65,8 +65,12 @@ from velox_engine.telemetry.layout import (
 )
 
 _MEMORY: Final = Path("/dev/shm")
-_SUFFIX: Final = ".telemetry"
+_PROC: Final = Path("/proc/self")
+RUN_VARIABLE: Final = "VELOX_RUN_DIR"
+SUFFIX: Final = ".telemetry"
+"""How the names of regions' files end: ``NAME-PID.telemetry``, with a number behind the pid where two are alike."""
 _BLOCK_VERSION: Final = 1
+_MOST_BLOCKS: Final = 4096
 
 
 class Place(NamedTuple):
@@ -77,15 +81,32 @@ class Place(NamedTuple):
 
 
 def process_start(pid: int) -> int:
-    """Return when a process started, in ms since the epoch: with the pid it names a process for good; 0 if gone."""
+    """Return when a process started, as the system counts it: with the pid it names a process for good; 0 if gone.
+
+    On Linux these are clock ticks since boot, which no change of the wall clock moves, elsewhere ms since the epoch. A
+    process that has ended and only waits for its parent to ask about it is gone.
+    """
+    if pid <= 0:
+        return 0
+    if _PROC.is_dir():
+        try:
+            after_name = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+            return 0 if after_name[0] in (b"Z", b"X") else int(after_name[19]) + 1  # the first process may start at 0
+        except (OSError, IndexError, ValueError):
+            return 0
+    import psutil
+
     try:
-        return round(psutil.Process(pid).create_time() * 1000)
-    except psutil.Error:
+        process = psutil.Process(pid)
+        return 0 if process.status() == psutil.STATUS_ZOMBIE else round(process.create_time() * 1000)
+    except (psutil.Error, OverflowError):
         return 0
 
 
 def region_directory() -> Path:
-    """Return the directory of this user's regions; it need not exist."""
+    """Return the directory of this user's regions; it need not exist. ``VELOX_RUN_DIR`` names another one."""
+    if named := os.environ.get(RUN_VARIABLE):
+        return Path(named).absolute()
     if _MEMORY.is_dir():
         return _MEMORY / f"velox-{os.getuid()}"
     return Path(platformdirs.user_runtime_dir("velox-tui"))
@@ -114,6 +135,21 @@ def _to_line(word: int) -> int:
     return -(-word // LINE_WORDS) * LINE_WORDS
 
 
+class Readable(Protocol):
+    """What a reader needs of a region, mapped or read from its file."""
+
+    places: dict[tuple[Block, int], Place]
+
+    def at(self, kind: Block, index: int = 0) -> int:
+        """Return the word where a block begins: its lock."""
+
+    def word(self, at: int) -> int:
+        """Return a word as it stands now."""
+
+    def copy(self, first: int, count: int) -> NDArray[np.int64]:
+        """Return a copy of words, not necessarily of one moment."""
+
+
 @dataclass(slots=True)
 class Region:
     """A mapped region: ``words`` int64 (writable for its maker only), the ``path`` of its file, its ``places``."""
@@ -125,6 +161,14 @@ class Region:
     def at(self, kind: Block, index: int = 0) -> int:
         """Return the word where a block begins: its lock."""
         return self.places[kind, index].at
+
+    def word(self, at: int) -> int:
+        """Return a word as it stands now."""
+        return int(self.words[at])
+
+    def copy(self, first: int, count: int) -> NDArray[np.int64]:
+        """Return a copy of words, not necessarily of one moment."""
+        return self.words[first : first + count].copy()
 
     def payload(self, kind: Block, index: int = 0) -> NDArray[np.int64]:
         """Return a block's payload, as it stands in the region."""
@@ -138,20 +182,30 @@ class Region:
                 self.path.unlink()
 
 
+def is_own(status: os.stat_result) -> bool:
+    """Say whether a file or directory belongs to this user and lets no other in."""
+    return status.st_uid == os.getuid() and not status.st_mode & 0o077
+
+
+def check_directory(directory: Path) -> None:
+    """Raise `PermissionError` unless it is a directory of this user alone: nothing else in there can be trusted."""
+    status = directory.lstat()
+    if not stat.S_ISDIR(status.st_mode) or not is_own(status):
+        raise PermissionError(f"{directory} is not a directory of this user alone")
+
+
 def _map_file(name: str, size: int) -> tuple[mmap.mmap, Path]:
     directory = region_directory()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = directory.lstat()
-    if directory.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise PermissionError(f"{directory} is not a directory of this user alone")
+    check_directory(directory)
     safe = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:48]
-    path = directory / f"{safe}-{os.getpid()}{_SUFFIX}"
+    path = directory / f"{safe}-{os.getpid()}{SUFFIX}"
     for attempt in range(1, 1000):  # two engines of one name in one process
         try:
             opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             break
         except FileExistsError:
-            path = directory / f"{safe}-{os.getpid()}.{attempt}{_SUFFIX}"
+            path = directory / f"{safe}-{os.getpid()}.{attempt}{SUFFIX}"
     else:
         raise FileExistsError(str(path))
     try:
@@ -165,6 +219,22 @@ def _map_file(name: str, size: int) -> tuple[mmap.mmap, Path]:
         os.close(opened)
 
 
+def _lay_out(blocks: list[tuple[Block, int, int]]) -> tuple[int, dict[tuple[Block, int], Place], int]:
+    """Return the word where the directory begins, every block's place, and how many words all of it takes."""
+    directory = _to_line(HEADER_LENGTH)
+    word = _to_line(directory + len(blocks) * ENTRY_LENGTH_WORDS)
+    places: dict[tuple[Block, int], Place] = {}
+    for kind, index, length in blocks:
+        places[kind, index] = Place(word, length)
+        word = _to_line(word + GUARD_WORDS + length)
+    return directory, places, word
+
+
+def region_bytes(workers: int, symbols: int) -> int:
+    """Return the size of a region's file."""
+    return _lay_out(plan(workers, symbols))[2] * 8
+
+
 def make_region(name: str | None, workers: int, symbols: int) -> tuple[Region, str | None]:
     """Make a region for an engine of this name; also say why it is anonymous, or ``None`` when that is as it should be.
 
@@ -173,12 +243,7 @@ def make_region(name: str | None, workers: int, symbols: int) -> tuple[Region, s
     The magic number is written last, by `open_for_readers`.
     """
     blocks = plan(workers, symbols)
-    directory = _to_line(HEADER_LENGTH)
-    word = _to_line(directory + len(blocks) * ENTRY_LENGTH_WORDS)
-    places: dict[tuple[Block, int], Place] = {}
-    for kind, index, length in blocks:
-        places[kind, index] = Place(word, length)
-        word = _to_line(word + GUARD_WORDS + length)
+    directory, places, word = _lay_out(blocks)
     problem: str | None = None
     path: Path | None = None
     memory: mmap.mmap | None = None
@@ -212,12 +277,18 @@ def open_for_readers(region: Region) -> None:
     region.words[HEADER_MAGIC] = MAGIC
 
 
+def open_file(path: Path) -> int:
+    """Open a region's file for reading; a link is not followed, and a pipe that somebody put there not waited for."""
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+
+
 def map_region(path: Path) -> Region:
     """Map a region's file for reading only.
 
-    Raises `OSError` when it cannot be opened, and `ValueError` when it is no region or of another layout version.
+    Raises `OSError` when it cannot be opened, and `ValueError` when it is no region or of another layout version. Who
+    cuts the file off ends whoever has it mapped (SIGBUS); `region_file` reads without that danger.
     """
-    opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    opened = open_file(path)
     try:
         size = os.fstat(opened).st_size
         if size < HEADER_LENGTH * 8:
@@ -225,29 +296,35 @@ def map_region(path: Path) -> Region:
         words = np.frombuffer(mmap.mmap(opened, size, prot=mmap.PROT_READ), np.int64)
     finally:
         os.close(opened)
-    return Region(words, path, read_directory(words, path))
+    places = read_directory(lambda first, count: words[first : first + count], len(words), path)
+    return Region(words, path, places)
 
 
-def read_directory(words: NDArray[np.int64], path: Path) -> dict[tuple[Block, int], Place]:
-    """Read where a region's blocks lie; kinds of block that this version does not know are left out."""
-    if words[HEADER_MAGIC] != MAGIC:
+def read_directory(
+    copy: Callable[[int, int], NDArray[np.int64]], length: int, path: Path
+) -> dict[tuple[Block, int], Place]:
+    """Read where the blocks of a region of ``length`` words lie; ``copy(first, count)`` reads words.
+
+    Kinds and versions of blocks that this program does not know are left out. Raises `ValueError`.
+    """
+    header = copy(0, HEADER_LENGTH)
+    if header[HEADER_MAGIC] != MAGIC:
         raise ValueError(f"{path} is no telemetry region, or is not ready yet")
-    if words[HEADER_VERSION] != LAYOUT_VERSION:
+    if header[HEADER_VERSION] != LAYOUT_VERSION:
         raise ValueError(
-            f"{path} has telemetry layout {words[HEADER_VERSION]}, this program reads layout {LAYOUT_VERSION}"
+            f"{path} has telemetry layout {header[HEADER_VERSION]}, this program reads layout {LAYOUT_VERSION}"
         )
-    first, count = int(words[HEADER_DIRECTORY]), int(words[HEADER_BLOCKS])
-    if not 0 < first < len(words) or not 0 <= count <= (len(words) - first) // ENTRY_LENGTH_WORDS:
+    first, count = int(header[HEADER_DIRECTORY]), int(header[HEADER_BLOCKS])
+    if not 0 < first < length or not 0 <= count <= min((length - first) // ENTRY_LENGTH_WORDS, _MOST_BLOCKS):
         raise ValueError(f"{path} is damaged: its block directory lies outside")
     known = {int(kind) for kind in Block}
-    places = {}
-    for row in range(count):
-        entry = words[first + row * ENTRY_LENGTH_WORDS : first + (row + 1) * ENTRY_LENGTH_WORDS]
-        at, length = int(entry[ENTRY_OFFSET]), int(entry[ENTRY_LENGTH])
-        if at < 0 or length < 0 or at + GUARD_WORDS + length > len(words):
+    places: dict[tuple[Block, int], Place] = {}
+    for row, entry in enumerate(copy(first, count * ENTRY_LENGTH_WORDS).reshape(count, ENTRY_LENGTH_WORDS)):
+        at, words = int(entry[ENTRY_OFFSET]), int(entry[ENTRY_LENGTH])
+        if at < 0 or words < 0 or at + GUARD_WORDS + words > length:
             raise ValueError(f"{path} is damaged: block {row} lies outside")
-        if int(entry[ENTRY_KIND]) in known:
-            places[Block(int(entry[ENTRY_KIND])), int(entry[ENTRY_INDEX])] = Place(at, length)
+        if int(entry[ENTRY_KIND]) in known and int(entry[ENTRY_VERSION]) == _BLOCK_VERSION:
+            places[Block(int(entry[ENTRY_KIND])), int(entry[ENTRY_INDEX])] = Place(at, words)
     return places
 
 
@@ -255,7 +332,7 @@ def region_files() -> Iterator[Path]:
     """Yield the files of this user's regions, of living and of dead engines."""
     directory = region_directory()
     if directory.is_dir():
-        yield from sorted(path for path in directory.iterdir() if path.suffix == _SUFFIX)
+        yield from sorted(path for path in directory.iterdir() if path.suffix == SUFFIX)
 
 
 def text_words(text: str, words: int) -> NDArray[np.int64]:
@@ -273,6 +350,6 @@ def words_text(words: NDArray[np.int64]) -> str:
     return words[1:].view(np.uint8)[:length].tobytes().decode(errors="replace")
 
 
-def blocks_of(region: Region, kind: Block) -> Sequence[int]:
+def blocks_of(region: Readable, kind: Block) -> Sequence[int]:
     """Return the indices of the region's blocks of one kind."""
     return sorted(index for each, index in region.places if each == kind)

@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 COMMANDS: Final[dict[str, str]] = {
+    "attach": "watch and steer an engine that runs in another process",
     "config": "the configuration in force, and where each value came from",
+    "ctl": "steer an engine from a script, and wait for the effect",
+    "doctor": "what will keep this machine from doing well, and how to mend it",
     "feed": "what a recorded file holds",
+    "ps": "the engines that run, and those that have died",
+    "snapshot": "one look at an engine",
     "warm": "compile into the cache and leave",
 }
 """Each command's name, which is its module's too, and what it does."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 
+from velox_engine.attached import AttachedEngine
 from velox_engine.config import Config
 from velox_tui.arrangement import Place
 from velox_tui.commander import Commander
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class Dashboard(Screen[None]):
     """The state of the dashboard. ``chosen`` are the keys that were rebound, ``places`` the panels that show."""
 
-    engine: Engine
+    engine: Engine | AttachedEngine
     config: Config
     glyphs: Glyphs
     chosen: dict[str, str]
@@ -34,6 +35,11 @@ class Dashboard(Screen[None]):
     history: History
     commander: Commander
     places: dict[str, Place]
+
+    @property
+    def attached(self) -> AttachedEngine | None:
+        """The engine, where it runs in another process."""
+        return self.engine if isinstance(self.engine, AttachedEngine) else None
 
     @property
     def velox(self) -> VeloxApp:

@@ -22,6 +22,7 @@ from velox_tui.commander import Commander
 from velox_tui.glyphs import Glyphs
 from velox_tui.heat import HeatHistory
 from velox_tui.history import History
+from velox_tui.machine import own_cores
 from velox_tui.sampler import Sampler, series_names
 from velox_tui.scene import WINDOWS, Glance, Look, Scene
 from velox_tui.screens.steering import Steering
@@ -40,6 +41,7 @@ from velox_tui.widgets.status import Status
 from velox_tui.widgets.throughput import Throughput
 
 if TYPE_CHECKING:
+    from velox_engine.attached import AttachedEngine
     from velox_engine.engine import Engine
 
 PANELS: Final[dict[str, type[Panel]]] = {
@@ -55,6 +57,7 @@ PANELS: Final[dict[str, type[Panel]]] = {
 }
 _UNFOCUSED_S: Final = 1.0
 _HALF_TICK_S: Final = 0.02
+_FIRST_LOOK_S: Final = 0.02  # the sampler has seen something by then: a frame's time without an empty board
 _OWN_EVENTS: Final = 256
 
 
@@ -65,7 +68,13 @@ class MainScreen(Steering, Viewing):
     AUTO_FOCUS = ""
 
     def __init__(
-        self, engine: Engine, config: Config, glyphs: Glyphs, chosen: dict[str, str], *, read_only: bool = False
+        self,
+        engine: Engine | AttachedEngine,
+        config: Config,
+        glyphs: Glyphs,
+        chosen: dict[str, str],
+        *,
+        read_only: bool = False,
     ) -> None:
         super().__init__()
         self.engine, self.config, self.glyphs, self.chosen, self.read_only = engine, config, glyphs, chosen, read_only
@@ -84,13 +93,22 @@ class MainScreen(Steering, Viewing):
         self._painted = (-1, self.look)
         self._painted_at = 0.0
         self._panel_at: dict[str, float] = {}
+        self._journal: tuple[tuple[Event, ...], list[Event], bool, tuple[Event, ...]] = ((), [], True, ())
         self._state: State | None = None
         self._thread_s = 0.0
         self._source_ended = False
 
     def make_sampler(self) -> Any:
         """Make what glances come from."""
-        return Sampler(self.engine, on_trouble=lambda text: self.app.call_from_thread(self.note, "error", text))
+        cores = set(own_cores())
+        if self.attached is not None:  # its workers may be where this process may not run
+            cores |= {worker.core for worker in self.attached.snapshot().workers if worker.core is not None}
+        return Sampler(
+            self.engine,
+            on_trouble=lambda text: self.soon(self.note, "error", text),
+            cores=tuple(sorted(cores)),
+            on_hurried=lambda: self.soon(self.tick),
+        )
 
     def compose(self) -> ComposeResult:
         """Lay it out; which panels show, and where, is decided by the size."""
@@ -98,13 +116,14 @@ class MainScreen(Steering, Viewing):
         with Container(id="board"):
             for key, panel in PANELS.items():
                 yield panel(key)
-        yield KeyLine(self.chosen, self.read_only)
+        yield KeyLine(self.chosen, self.read_only, self.attached is not None)
 
     def on_mount(self) -> None:
         """Begin to look and to paint."""
         self.sampler.start()
         self.watch_symbol(self.look.symbol)
         self.set_interval(1 / self.config.ui.fps, self.tick)
+        self.set_timer(_FIRST_LOOK_S, self.tick)
         self.lay_out()
 
     def on_unmount(self) -> None:
@@ -169,7 +188,7 @@ class MainScreen(Steering, Viewing):
         depth = next((each for each in snapshot.depths if each.symbol == self.look.symbol), None)
         if depth is not None and snapshot.state is not State.PAUSED:
             self.heat.add(snapshot.taken_unix_ns * 1e-9, depth, snapshot.trades)
-        for turn in self.alerts.look(snapshot, snapshot.output.latency.since(glance.ten.output.latency)):
+        for turn in self.alerts.look(snapshot, lambda: snapshot.output.latency.since(glance.ten.output.latency)):
             if turn.begins:
                 self.note(turn.alert.severity, turn.alert.text, notice=True)
             else:
@@ -183,8 +202,6 @@ class MainScreen(Steering, Viewing):
         history, heat = self.history, self.heat
         if self._held is not None:
             glance, history, heat = self._held
-        own = [each for each in self.own_events if each.unix_ns <= glance.snapshot.taken_unix_ns or self._held is None]
-        told = tuple(sorted((*glance.events, *own), key=lambda each: each.unix_ns))
         return Scene(
             glance,
             history,
@@ -192,11 +209,29 @@ class MainScreen(Steering, Viewing):
             self.look,
             self.glyphs,
             self.alerts.panels,
-            told,
+            self._events_of(glance),
             self.config.ui.fps,
             self.frame_ms,
             self.read_only,
+            self.attached is not None,
+            self._gone(),
         )
+
+    def _gone(self) -> str:
+        """Say what became of an engine in another process."""
+        if self.attached is None or self.attached.lives:
+            return ""
+        return "died" if self.attached.died else "ended"
+
+    def _events_of(self, glance: Glance) -> tuple[Event, ...]:
+        """Return the engine's events and our own by time; put together anew only when there are others."""
+        known, of = self._journal, (glance.events, self.own_events, self._held is None)
+        if known[0] is not of[0] or known[1] is not of[1] or known[2] != of[2]:
+            until = math.inf if self._held is None else glance.snapshot.taken_unix_ns
+            own = [each for each in self.own_events if each.unix_ns <= until]
+            told = tuple(sorted((*glance.events, *own), key=lambda each: each.unix_ns))
+            self._journal = known = (*of, told)
+        return known[3]
 
     def paint(self, anyway: bool = False) -> None:
         """Paint what shows, if anything is new."""
@@ -215,12 +250,18 @@ class MainScreen(Steering, Viewing):
         self._painted, self._painted_at, self._state = (glance.serial, self.look), now, glance.snapshot.state
         scene = self.scene(glance)
         with self.app.batch_update():
-            self.query_one(Status).paint(replace(scene, glance=glance))
+            if self._is_due("status", Status.every, now, changed):
+                self.query_one(Status).paint(replace(scene, glance=glance))
             for key in self.places if self._held is None or changed else ():
                 panel = self.query_one(f"#{key}", Panel)
-                if changed or now - self._panel_at.get(key, 0.0) >= panel.every - _HALF_TICK_S:
-                    self._panel_at[key] = now
+                if self._is_due(key, panel.every, now, changed):
                     panel.paint(scene)
+
+    def _is_due(self, key: str, every: float, now: float, changed: bool) -> bool:
+        due = changed or now - self._panel_at.get(key, 0.0) >= every - _HALF_TICK_S
+        if due:
+            self._panel_at[key] = now
+        return due
 
     def hold(self, held: bool) -> None:
         """Hold the picture as it is, or let it go."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from velox_engine.snapshot import State
 from velox_tui.numbers import rate
 from velox_tui.screens.base import Dashboard
-from velox_tui.screens.confirm import ConfirmScreen
+from velox_tui.screens.confirm import LeaveScreen, StopScreen
 
 _RATES: Final = (1, 2, 5)
 LEAST_RATE: Final = 1.0
@@ -30,12 +32,17 @@ class Steering(Dashboard):
     _rate_before = math.nan
     _slot: int | None = None
     _leaving = False
+    _told_end = False
 
     def answered(self, what: str, error: Exception | None) -> None:
-        """Take a command's answer from the commander's thread to the screen's."""
-        loop = self.app._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._told, what, error)
+        """Take a command's answer from the commander's thread to the screen's, and show what it changed."""
+        self.soon(self._told, what, error)
+        self.sampler.hurry()
+
+    def soon(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Call a function in the screen's thread, from any other; not at all where that has ended."""
+        with contextlib.suppress(RuntimeError):  # its loop may be closed by now
+            self.call_later(function, *arguments)
 
     def _told(self, what: str, error: Exception | None) -> None:
         if error is not None:
@@ -100,11 +107,15 @@ class Steering(Dashboard):
     # ---- leaving
 
     async def action_quit(self) -> None:
-        """Leave; where something runs, ask how."""
+        """Leave; where something runs, ask how. Who is attached only detaches: the engine runs on."""
         if self._leaving:
             return
+        if self.attached is not None:
+            self._leaving = self.velox.leaving = True
+            self.app.exit()
+            return
         if self.engine.state in (State.RUNNING, State.PAUSED, State.DRAINING):
-            self.app.push_screen(ConfirmScreen(0), self._decided)
+            self.app.push_screen(LeaveScreen(), self._decided)
         else:
             self.leave(drain=True)
 
@@ -123,3 +134,21 @@ class Steering(Dashboard):
         """Leave, if that is what it stopped for; an engine that failed stays to be looked at."""
         if self.velox.leaving:
             self.app.exit()
+        elif self.attached is not None and not self._told_end:
+            self._told_end = True
+            who, died = self.attached.found.who, self.attached.died  # Events tell it as well, in the engine's words
+            told = f"{who} has {'died' if died else 'ended'}: what is shown is the last that it wrote"
+            self.notify(told, severity="error" if died else "information", timeout=8, markup=False)
+
+    # ---- stopping it, and staying
+
+    def action_stop(self) -> None:
+        """Stop the engine, after asking; it stays to be looked at."""
+        if self.engine.state < State.STOPPED:
+            who = self.attached.found.who if self.attached is not None else "the engine"
+            self.app.push_screen(StopScreen(who), self._stop_decided)
+
+    def _stop_decided(self, answer: str | None) -> None:
+        if answer in ("drain", "now"):
+            drain = answer == "drain"
+            self.commander.give_apart("asked to stop", lambda: self.engine.request_stop("stopped by the user", drain))

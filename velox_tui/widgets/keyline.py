@@ -9,27 +9,30 @@ from velox_tui.lines import Line, Part, fitted, line
 from velox_tui.widgets.panel import Rows
 
 
-def key_parts(chosen: dict[str, str], read_only: bool, width: int) -> list[tuple[str, str, str]]:
+def key_parts(
+    chosen: dict[str, str], read_only: bool, width: int, attached: bool = False
+) -> list[tuple[str, str, str]]:
     """Return sign, word and action of the keys that fit a width, the most important first."""
     found, room = [], width - 1
     for act in ACTS:
         if not act.short or (read_only and act.steers):
             continue
         sign = sign_of(act, chosen)
-        need = len(sign) + len(act.short) + 3
+        word = "detach" if attached and act.name == "quit" else act.short
+        need = len(sign) + len(word) + 3
         if need > room:
             break
         room -= need
-        found.append((sign, act.short, act.action))
+        found.append((sign, word, act.action))
     return found
 
 
 class KeyLine(Rows):
     """The last line of the screen."""
 
-    def __init__(self, chosen: dict[str, str], read_only: bool) -> None:
+    def __init__(self, chosen: dict[str, str], read_only: bool, attached: bool = False) -> None:
         super().__init__(id="keys")
-        self._chosen, self._read_only = chosen, read_only
+        self._chosen, self._read_only, self._attached = chosen, read_only, attached
         self._ends: list[tuple[int, str]] = []
 
     def paint(self) -> None:
@@ -39,12 +42,12 @@ class KeyLine(Rows):
             return
         parts: list[Part] = [(" ", "text")]
         self._ends, at = [], 1
-        for sign, word, action in key_parts(self._chosen, self._read_only, width):
+        for sign, word, action in key_parts(self._chosen, self._read_only, width, self._attached):
             parts += [(sign, "key"), (f" {word}  ", "dim")]
             at += len(sign) + len(word) + 3
             self._ends.append((at, action))
         row: Line = fitted(line(*parts), width)
-        self.show([row])
+        self.show([row], width)
 
     def on_resize(self) -> None:
         """Draw it in the new width."""

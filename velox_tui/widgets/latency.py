@@ -27,7 +27,8 @@ def figures(histogram: Histogram) -> list[float]:
     """Return the percentiles shown; NaN where nothing was recorded."""
     if not histogram.count:
         return [math.nan] * len(PERCENTILES)
-    return [float(histogram.largest if percent == 100 else histogram.percentile(percent)) for percent, _ in PERCENTILES]
+    found = histogram.percentiles(*(percent for percent, _ in PERCENTILES[:-1]))
+    return [*map(float, found), float(histogram.largest)]
 
 
 def figure_line(label: str, histogram: Histogram, role: str, micro: str, width: int) -> Line:

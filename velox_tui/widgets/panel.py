@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -45,6 +47,9 @@ def framed(drawn: Drawn, title: str, role: str, width: int, height: int, glyphs:
 class Rows(Widget):
     """A widget of lines in roles; ``show`` draws only the rows that changed."""
 
+    every: ClassVar[float] = 0.0
+    """At most so often it is painted, s: figures that change ten times a second cannot be read, only paid for."""
+
     def __init__(self, **more: str) -> None:
         super().__init__(**more)  # type: ignore[arg-type]  # only names and classes are handed on
         self._lines: list[Line] = []
@@ -60,37 +65,52 @@ class Rows(Widget):
         super().notify_style_update()
         self.forget()
 
-    def show(self, lines: list[Line]) -> None:
-        """Show these lines, one a row, each as wide as the widget."""
+    def show(self, lines: list[Line], width: int) -> None:
+        """Show these lines, one a row, each as wide as the widget: ``width``."""
         if not self._styles_by_role:
-            self._styles_by_role = roles(self.app.theme_variables)
-        width = self.size.width
+            self._styles_by_role = self._filtered(roles(self.app.theme_variables))
         if len(lines) != len(self._lines):
             self._strips = [self._strip(row, width) for row in lines]
             self._lines = lines
             self.refresh()
             return
-        first, last = -1, -1
-        for y, row in enumerate(lines):
-            if row != self._lines[y]:
-                self._strips[y] = self._strip(row, width)
-                first, last = (y if first < 0 else first), y
-        if first >= 0:
+        changed = [y for y, row in enumerate(lines) if row != self._lines[y]]
+        for y in changed:
+            self._strips[y] = self._strip(lines[y], width)
+        if changed:
             self._lines = lines
-            self.refresh(Region(0, first, width, last - first + 1))
+            self.refresh(*(Region(0, y, width, 1) for y in changed))
 
     def _strip(self, row: Line, width: int) -> Strip:
         styles = self._styles_by_role
         # every segment needs a style: without one the filter for NO_COLOR fails
-        return Strip([Segment(text, styles[role]) for text, role in row], width_of(row)).adjust_cell_length(
-            width, styles["text"]
-        )
+        segments = []
+        for role, parts in groupby(row, itemgetter(1)):
+            segments.append(Segment("".join([text for text, _ in parts]), styles[role]))
+        return Strip(segments, width)
+
+    def _filtered(self, styles: Styles) -> Styles:
+        """Change the styles once as Textual would every segment of every row: without colours, or to true ones."""
+        background = self.background_colors[1]
+        for each in self.get_line_filters():
+            changed = each.apply([Segment("x", style) for style in styles.values()], background)
+            styles = {role: segment.style or Style() for role, segment in zip(styles, changed, strict=True)}
+        return styles
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return rows as they were last shown, without a look at borders, padding and opacity, which there are none of.
+
+        The compositor asks for all rows of all widgets whenever one of them changed.
+        """
+        left, right = crop.column_span
+        strips = [self.render_line(y) for y in crop.line_range]
+        return [strip if not left and strip.cell_length == right else strip.crop(left, right) for strip in strips]
 
     def render_line(self, y: int) -> Strip:
         """Return a row as it was last shown."""
         if y < len(self._strips):
             return self._strips[y]
-        return Strip.blank(self.size.width, self._styles_by_role.get("text") or Style())
+        return Strip.blank(self.size.width, self._styles_by_role.get("text") or self.rich_style)
 
     @property
     def text(self) -> str:
@@ -102,8 +122,6 @@ class Panel(Rows, can_focus=True):
     """A framed panel. A subclass says its ``title`` and draws; what it raises is shown in its own place."""
 
     title: ClassVar[str] = ""
-    every: ClassVar[float] = 0.0
-    """At most so often it is painted, s: figures that change ten times a second cannot be read, only paid for."""
 
     class Zoomed(Message):
         """The panel wants all the room, or to give it back."""
@@ -142,7 +160,7 @@ class Panel(Rows, can_focus=True):
             self.log.error(f"panel {self.key}: {error!r}")
             told = [line((f" {type(error).__name__}", "bad")), *_wrapped(str(error), width - 4)]
             rows = framed(Drawn("cannot be drawn", told), self.title, "bad", width, height, scene.glyphs)
-        self.show(rows)
+        self.show(rows, width)
 
     def again(self) -> None:
         """Draw the last scene again."""

@@ -49,6 +49,16 @@ def state_sign(snapshot: Snapshot, glyphs: Glyphs) -> str:
     return glyphs.paused if snapshot.state in (State.PAUSED, State.DRAINED) else glyphs.running
 
 
+def title_of(scene: Scene, wide: bool) -> str:
+    """Name the engine; of one in another process its pid, and what became of it."""
+    name, pid = scene.snapshot.name, scene.snapshot.pid
+    if not scene.attached:
+        return name
+    if scene.gone:
+        return f"{name} (pid {pid}) has {scene.gone}" if wide else f"{name} {scene.gone}"
+    return f"attached to {name} (pid {pid})" if wide else f"{name}@{pid}"
+
+
 def status_parts(scene: Scene, wide: bool) -> list[list[Part]]:
     """Return the parts of the bar, the most important first, each to be left out where there is no room."""
     snapshot, glance = scene.snapshot, scene.glance
@@ -60,7 +70,7 @@ def status_parts(scene: Scene, wide: bool) -> list[list[Part]]:
     cost = "" if math.isnan(glance.cost) else f"ui {scene.frame_ms:4.1f}ms {100 * glance.cost:4.1f}%"
     frozen: list[Part] = [(" FROZEN ", "badge"), (" ", "text")] if scene.look.frozen else []
     return [
-        [(f" {snapshot.name} ", "title")],
+        [(f" {title_of(scene, wide)} ", "title")],
         [(f"{state_sign(snapshot, scene.glyphs)} {word}", role), ("  ", "text"), *frozen],
         [(reached, "text"), (f" of {asked}  ", "dim")],
         [("drop ", "dim"), (short(dropped), "bad" if dropped else "text"), ("  ", "text")],
@@ -94,7 +104,10 @@ def status_line(scene: Scene, width: int) -> Line:
 class Status(Rows):
     """The top line."""
 
+    every = 0.2
+
     def paint(self, scene: Scene) -> None:
         """Draw it."""
-        if self.size.width and self.size.height:
-            self.show([status_line(scene, self.size.width)])
+        width, height = self.size
+        if width and height:
+            self.show([status_line(scene, width)], width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -48,14 +49,10 @@ def time_axis(width: int, seconds_per_column: float, glyphs_dash: str) -> str:
     return "".join(axis).replace("-", glyphs_dash)
 
 
-def top_of(scene: Scene, name: str, seconds: float, points: int) -> float:
-    """Return the top of a series' scale: a round number above everything that is shown with it."""
-    greatest = 0.0
-    for other in _TOGETHER if name in _TOGETHER else (name,):
-        values, _ = scene.history.window(other, seconds, points)
-        known = values[~np.isnan(values)]
-        greatest = max(greatest, float(known.max()) if len(known) else 0.0)
-    return nice_above(greatest)
+def tops_of(peaks: Mapping[str, float]) -> dict[str, float]:
+    """Return the tops of all series' scales: a round number above the peaks of everything that is shown with it."""
+    together = max(peaks[name] for name in _TOGETHER)
+    return {name: nice_above(together if name in _TOGETHER else peak) for name, peak in peaks.items()}
 
 
 def throughput_rows(scene: Scene, width: int, height: int) -> list[Line]:
@@ -69,13 +66,15 @@ def throughput_rows(scene: Scene, width: int, height: int) -> list[Line]:
         ]
     names = shown_series(scene.look.series, height - 1)
     points, glyphs = graph * scene.glyphs.across, scene.glyphs
-    bands, seconds_per_point = [], 1.0
+    found, seconds_per_point = scene.history.windows(SERIES, scene.look.window, points)
+    peaks = np.fmax.reduce(found, axis=1, initial=0.0)
+    tops = tops_of(dict(zip(SERIES, peaks.tolist(), strict=True)))
+    bands = []
     base, extra = divmod(height - 1, len(names))
     for index, name in enumerate(names):
         rows = base + (index < extra)
-        values, seconds_per_point = scene.history.window(name, scene.look.window, points)
-        top = top_of(scene, name, scene.look.window, points)
-        drawn = area(values, rows, top, glyphs, scene.look.log)
+        top = tops[name]
+        drawn = area(found[SERIES.index(name)], rows, top, glyphs, scene.look.log)
         for row, text in enumerate(drawn):
             bands.append(
                 line((_gutter(scene, name, row, rows, top, gutter), "text" if row == 0 else "dim"), (text, name))

@@ -1,0 +1,1 @@
+"""A long run of the real command, watched from outside: ``python -m tests.soak --help``."""

@@ -1,0 +1,60 @@
+"""What a person does to a running engine all along: rates, pauses, drains, layouts, resizes; from a seed."""
+
+from __future__ import annotations
+
+import fcntl
+import random
+import struct
+import termios
+import time
+from collections.abc import Callable, Iterator
+
+from tests.ui_terminal import Terminal
+
+LEAST_RATE, MOST_RATE = 2_000, 50_000
+_SIZES = ((120, 40), (80, 24), (200, 60), (100, 30))
+
+
+class Person:
+    """Presses keys at random moments, and brings the engine back to running after each pause and drain."""
+
+    def __init__(self, terminal: Terminal, seed: int, every_s: float) -> None:
+        self._terminal = terminal
+        self._random = random.Random(seed)
+        self._every_s = every_s
+        self._acts: Iterator[None] | None = None
+        self._next = time.monotonic() + every_s
+        self.done: dict[str, int] = {}
+
+    def look(self, state: str, rate: float) -> None:
+        """Act if it is time to; ``state`` and ``rate`` are the engine's now."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        if state in ("paused", "drained"):
+            self._press("p", "going on")
+        elif state == "running":
+            self._random.choice(self._choices(rate))()
+        self._next = now + (
+            self._random.uniform(2, 6) if state != "running" else self._random.expovariate(1 / self._every_s)
+        )
+
+    def _choices(self, rate: float) -> list[Callable[[], None]]:
+        faster, slower = rate < MOST_RATE, rate > LEAST_RATE
+        return [
+            *([lambda: self._press(">", "faster")] * faster),
+            *([lambda: self._press("<", "slower")] * slower),
+            lambda: self._press("p", "pause"),
+            lambda: self._press("d", "drain"),
+            lambda: self._press(self._random.choice("1234zlht"), "view"),
+            self._resize,
+        ]
+
+    def _press(self, key: str, what: str) -> None:
+        self.done[what] = self.done.get(what, 0) + 1
+        self._terminal.press(key)
+
+    def _resize(self) -> None:
+        self.done["resize"] = self.done.get("resize", 0) + 1
+        columns, lines = self._random.choice(_SIZES)
+        fcntl.ioctl(self._terminal.master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
