@@ -2,8 +2,7 @@
 
 ``python tests/screen_cost.py [--size 120x40] [--rate N|max] [--seconds 30] [--layout overview]`` prints medians. The
 terminal is read by a thread that throws everything away, so that nothing waits for it. Per-thread processor times come
-from ``/proc``; the workers are the threads that the engine names ``vx-worker-…``. With ``--headless`` the same engine
-runs without a screen for comparison of the throughput, and ``--keys`` also measures how long a key takes to show.
+from ``/proc``; the workers are the threads that the engine names ``vx-worker-…``.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import fcntl
 import json
 import os
 import pty
-import re
 import statistics
 import struct
 import subprocess
@@ -22,11 +20,15 @@ import tempfile
 import termios
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 _TICK = os.sysconf("SC_CLK_TCK")
-_KEYS = 20
+_SETTLE_S = 3.0
 
 
 class Reader(threading.Thread):
@@ -75,36 +77,56 @@ def processor_times(pid: int) -> tuple[float, float]:
     return workers, others
 
 
-def measure(size: tuple[int, int], rate: str, seconds: int, layout: str, keys: bool) -> dict[str, float]:
-    """Run with the screen and measure."""
+@dataclass
+class Session:
+    """``velox-tui`` in a terminal: when its first frame and its dashboard were there, s after the command."""
+
+    process: subprocess.Popen[bytes]
+    master: int
+    reader: Reader
+    first: float
+    dashboard: float
+    report: Path
+
+    def told(self) -> dict[str, Any]:
+        """End it; return its report."""
+        self.process.terminate()
+        self.process.wait(60)
+        found: dict[str, Any] = json.loads(self.report.read_text())
+        return found
+
+
+@contextmanager
+def session(size: tuple[int, int], *options: str) -> Iterator[Session]:
+    """Run with the screen; wait until the dashboard is there and has settled."""
     master, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+    terms = {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        command = [sys.executable, "-m", "velox_tui", "--seed", "7", "--rate", rate, "--report", str(report)]
-        env = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "TERM": "xterm-256color",
-            "COLORTERM": "truecolor",
-            "LANG": "C.UTF-8",
-        }
+        command = [sys.executable, "-m", "velox_tui", "--seed", "7", "--report", str(report), *options]
         begun = time.perf_counter()
         process = subprocess.Popen(
-            [*command, "--set", f"ui.layout={layout}"],
-            stdin=follower,
-            stdout=follower,
-            stderr=follower,
-            cwd=folder,
-            env=env,
+            command, stdin=follower, stdout=follower, stderr=follower, cwd=folder, env={**os.environ, **terms}
         )
-        reader = Reader(master)
-        reader.start()
-        reader.until(b"V E L O X", 30)
-        first = time.perf_counter() - begun
-        reader.until(b"RUNNING", 120)
-        dashboard = time.perf_counter() - begun
-        time.sleep(3)
+        try:
+            reader = Reader(master)
+            reader.start()
+            reader.until(b"V E L O X", 30)
+            first = time.perf_counter() - begun
+            reader.until(b"RUNNING", 120)
+            dashboard = time.perf_counter() - begun
+            time.sleep(_SETTLE_S)
+            yield Session(process, master, reader, first, dashboard, report)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def measure(size: tuple[int, int], rate: str, seconds: int, layout: str) -> dict[str, float]:
+    """Run with the screen and measure."""
+    with session(size, "--rate", rate, "--set", f"ui.layout={layout}") as running:
+        process, reader = running.process, running.reader
         shares, bytes_a_second = [], []
         for _ in range(seconds):
             (_, before), written, at = processor_times(process.pid), reader.written, time.perf_counter()
@@ -112,59 +134,33 @@ def measure(size: tuple[int, int], rate: str, seconds: int, layout: str, keys: b
             gone = time.perf_counter() - at
             shares.append((processor_times(process.pid)[1] - before) / gone)
             bytes_a_second.append((reader.written - written) / gone)
-        delays = _key_delays(master, reader) if keys else []
-        process.terminate()
-        process.wait(60)
-        told = json.loads(report.read_text())
-    found = {
-        "first_frame_s": first,
-        "dashboard_s": dashboard,
+        told = running.told()
+    return {
+        "first_frame_s": running.first,
+        "dashboard_s": running.dashboard,
         "screen_percent_of_a_core": 100 * statistics.median(shares),
         "kilobytes_a_second": statistics.median(bytes_a_second) / 1000,
         "throughput_per_s": told["throughput_per_s"],
         "dropped": told["ingress"]["dropped"],
     }
-    return found | ({"key_ms": 1000 * statistics.median(delays)} if delays else {})
-
-
-def _key_delays(master: int, reader: Reader) -> list[float]:
-    """Freeze and let go, and see how long each takes to show."""
-    delays = []
-    for _ in range(_KEYS):
-        reader.recent = b""
-        os.write(master, b"f")
-        delays.append(reader.until(b"FROZEN", 10))
-        os.write(master, b"f")
-        time.sleep(0.5)
-    return delays
-
-
-def headless(rate: str, seconds: int) -> dict[str, float]:
-    """Run the same without a screen."""
-    command = [sys.executable, "-m", "velox_tui", "--no-ui", "--seed", "7", "--rate", rate, "--duration", str(seconds)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*command, "--report", "-"], capture_output=True, text=True, check=True, env=env)
-    told = json.loads(done.stdout)
-    return {"throughput_per_s": told["throughput_per_s"], "dropped": told["ingress"]["dropped"]}
 
 
 def main() -> None:
     """Read the options, measure, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--size", default="120x40")
+    parser.add_argument("--size", type=size_of, default="120x40")
     parser.add_argument("--rate", default="100000")
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--layout", default="overview")
-    parser.add_argument("--keys", action="store_true")
-    parser.add_argument("--headless", action="store_true")
     asked = parser.parse_args()
-    if asked.headless:
-        found = headless(asked.rate, asked.seconds)
-    else:
-        wide, high = map(int, re.fullmatch(r"(\d+)x(\d+)", asked.size).groups())  # type: ignore[union-attr]
-        found = measure((wide, high), asked.rate, asked.seconds, asked.layout, asked.keys)
-    for name, value in found.items():
+    for name, value in measure(asked.size, asked.rate, asked.seconds, asked.layout).items():
         print(f"{name:26} {value:,.3f}")
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Read a size as it is written: ``120x40``."""
+    wide, high = map(int, text.split("x"))
+    return wide, high
 
 
 if __name__ == "__main__":

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
+
+import pytest
 
 from tests.ui_recording import FakeSampler
 from velox_engine.config import load_config
 from velox_engine.errors import EngineError
 from velox_engine.snapshot import State
 from velox_tui.app import VeloxApp
-from velox_tui.glyphs import SETS
+from velox_tui.glyphs import BRAILLE, SETS
 from velox_tui.screens import main
+from velox_tui.screens.main import MainScreen
+from velox_tui.starter import Starter
 
 
 class FakeEngine:
@@ -67,7 +72,8 @@ class FakeEngine:
 class FakeStarter:
     """Has a fake engine at once."""
 
-    def __init__(self):
+    def __init__(self, config):
+        self.config = config
         self.engine = FakeEngine()
         self.error = None
         self.progress = ("done", 6, 6)
@@ -89,10 +95,12 @@ async def recorded_app(monkeypatch, size=(120, 40), glyphs="braille", read_only=
     sampler = FakeSampler()
     monkeypatch.setattr(main.MainScreen, "make_sampler", lambda self: sampler)
     config = load_config(overrides={f"ui.{key}": value for key, value in settings.items()}, environ={})
-    starter = FakeStarter()
+    starter = FakeStarter(config)
     app = VeloxApp(config, starter, SETS[glyphs], read_only=read_only)
     async with app.run_test(size=size) as pilot:
+        end = asyncio.get_running_loop().time() + 60
         while not isinstance(app.screen, main.MainScreen):
+            assert asyncio.get_running_loop().time() < end, "the dashboard never came"
             await pilot.pause(0.01)
         await settled(app, pilot)
         yield SimpleNamespace(app=app, pilot=pilot, screen=app.screen, engine=starter.engine, sampler=sampler)
@@ -114,3 +122,46 @@ async def settled(app, pilot):
 def text_of(app):
     """Return the whole screen as text, without spaces at the ends of lines."""
     return "\n".join(strip.text.rstrip() for strip in app.screen._compositor.render_strips()) + "\n"
+
+
+async def started(app, pilot, starter):
+    """Wait until the dashboard shows a running engine."""
+    end = asyncio.get_running_loop().time() + 120
+    while not isinstance(app.screen, MainScreen) or app.screen.sampler.latest is None:
+        assert starter.error is None
+        assert asyncio.get_running_loop().time() < end
+        await pilot.pause(0.05)
+
+
+async def _rest(*_):
+    await asyncio.sleep(0.001)
+
+
+def driven(steps, **settings):
+    """Run the dashboard on a real engine, do ``steps(app, pilot, engine)``, and return the report."""
+
+    async def run():
+        with pytest.MonkeyPatch.context() as patch:
+            # the pilot takes a process that works for one whose screen is not done, and waits a second for each key
+            for module in ("app", "pilot"):
+                patch.setattr(f"textual.{module}.wait_for_idle", _rest)
+            return await drive()
+
+    async def drive():
+        overrides = {"source.seed": 7, "pipeline.ingress_rate_hz": 20_000, **settings}
+        starter = Starter(load_config(overrides=overrides, environ={}))
+        app = VeloxApp(starter.config, starter, BRAILLE)
+        async with app.run_test(size=(120, 40)) as pilot:
+            await started(app, pilot, starter)
+            await steps(app, pilot, starter.engine)
+        return await asyncio.to_thread(starter.engine.stop)
+
+    return asyncio.run(run())
+
+
+async def until(pilot, holds, seconds=20.0):
+    """Wait until something holds."""
+    end = asyncio.get_running_loop().time() + seconds
+    while not holds():
+        assert asyncio.get_running_loop().time() < end
+        await pilot.pause(0.02)

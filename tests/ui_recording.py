@@ -141,6 +141,9 @@ class FakeSampler:
     def start(self) -> None:
         """Do nothing: it does not run by itself."""
 
+    def hurry(self) -> None:
+        """Do nothing: what it shows is told to it."""
+
     def stop(self, timeout: float = 1.0) -> None:
         """Do nothing."""
 

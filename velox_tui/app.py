@@ -18,7 +18,7 @@ from velox_tui.themes import DARK, LIGHT
 if TYPE_CHECKING:
     from velox_tui.attacher import Attacher
 
-_POLL_S: Final = 0.05
+_POLL_S: Final = 0.03
 
 
 class VeloxApp(App[None]):
@@ -47,8 +47,12 @@ class VeloxApp(App[None]):
         self.record: Callable[[str, str, str], None] = lambda severity, text, part: None
 
     def on_mount(self) -> None:
-        """Show the start, and begin it."""
+        """Show what comes first."""
         self.set_keymap(self.chosen_keys)
+        self.open()
+
+    def open(self) -> None:
+        """Show the start, and begin it."""
         self.push_screen(StartScreen(self.glyphs.name == "ascii"))
         self.begin()
 

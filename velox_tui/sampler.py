@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from velox_engine.errors import EngineError, RegionError
@@ -57,13 +58,16 @@ class Sampler:
         engine: Any,
         on_trouble: Callable[[str], None] = lambda text: None,
         cores: tuple[int, ...] | None = None,
+        on_hurried: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._on_trouble = on_trouble
+        self._on_hurried = on_hurried
         self.cores = own_cores() if cores is None else cores
         self.latest: Glance | None = None
         self.rows: deque[tuple[float, list[float]]] = deque(maxlen=int(KEPT_S / PERIOD_S))
         self._ended = threading.Event()
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vx-sampler", daemon=True)
         self._recent: deque[Snapshot] = deque(maxlen=_RECENT)
 
@@ -71,9 +75,14 @@ class Sampler:
         """Begin."""
         self._thread.start()
 
+    def hurry(self) -> None:
+        """Look at once, because something was changed; ``on_hurried`` tells when the glance is there."""
+        self._wake.set()
+
     def stop(self, timeout: float = 1.0) -> None:
         """End soon."""
         self._ended.set()
+        self._wake.set()
         if self._thread is not threading.current_thread() and self._thread.is_alive():
             self._thread.join(timeout)
 
@@ -121,7 +130,11 @@ class Sampler:
             second = self._recent[-2] if len(self._recent) > 1 else self._recent[0]
             self.latest = Glance(serial, snapshot, second, self._recent[0], cores, events, instruments, share)
             due = max(due + PERIOD_S, time.monotonic() - PERIOD_S)
-            self._ended.wait(max(due - time.monotonic(), 0.0))
+            while self._wake.wait(max(due - time.monotonic(), 0.0)) and not self._ended.is_set():
+                self._wake.clear()
+                serial += 1  # not for the history: over so short a time a rate means nothing
+                self.latest = replace(self.latest, serial=serial, snapshot=reader.read())
+                self._on_hurried()
 
 
 def recent(before: Histogram, after: Histogram) -> Histogram:

@@ -57,6 +57,7 @@ PANELS: Final[dict[str, type[Panel]]] = {
 }
 _UNFOCUSED_S: Final = 1.0
 _HALF_TICK_S: Final = 0.02
+_FIRST_LOOK_S: Final = 0.02  # the sampler has seen something by then: a frame's time without an empty board
 _OWN_EVENTS: Final = 256
 
 
@@ -103,7 +104,10 @@ class MainScreen(Steering, Viewing):
         if self.attached is not None:  # its workers may be where this process may not run
             cores |= {worker.core for worker in self.attached.snapshot().workers if worker.core is not None}
         return Sampler(
-            self.engine, lambda text: self.app.call_from_thread(self.note, "error", text), tuple(sorted(cores))
+            self.engine,
+            on_trouble=lambda text: self.soon(self.note, "error", text),
+            cores=tuple(sorted(cores)),
+            on_hurried=lambda: self.soon(self.tick),
         )
 
     def compose(self) -> ComposeResult:
@@ -119,6 +123,7 @@ class MainScreen(Steering, Viewing):
         self.sampler.start()
         self.watch_symbol(self.look.symbol)
         self.set_interval(1 / self.config.ui.fps, self.tick)
+        self.set_timer(_FIRST_LOOK_S, self.tick)
         self.lay_out()
 
     def on_unmount(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from velox_engine.snapshot import State
 from velox_tui.numbers import rate
@@ -33,10 +35,14 @@ class Steering(Dashboard):
     _told_end = False
 
     def answered(self, what: str, error: Exception | None) -> None:
-        """Take a command's answer from the commander's thread to the screen's."""
-        loop = self.app._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._told, what, error)
+        """Take a command's answer from the commander's thread to the screen's, and show what it changed."""
+        self.soon(self._told, what, error)
+        self.sampler.hurry()
+
+    def soon(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Call a function in the screen's thread, from any other; not at all where that has ended."""
+        with contextlib.suppress(RuntimeError):  # its loop may be closed by now
+            self.call_later(function, *arguments)
 
     def _told(self, what: str, error: Exception | None) -> None:
         if error is not None:
@@ -130,11 +136,9 @@ class Steering(Dashboard):
             self.app.exit()
         elif self.attached is not None and not self._told_end:
             self._told_end = True
-            who = self.attached.found.who
-            if self.attached.died:
-                self.note("error", f"{who} has died: what is shown is the last that it wrote", notice=True)
-            else:
-                self.note("info", f"{who} has ended; what is shown stays until you leave", notice=True)
+            who, died = self.attached.found.who, self.attached.died  # Events tell it as well, in the engine's words
+            told = f"{who} has {'died' if died else 'ended'}: what is shown is the last that it wrote"
+            self.notify(told, severity="error" if died else "information", timeout=8, markup=False)
 
     # ---- stopping it, and staying
 
