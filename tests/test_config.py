@@ -82,6 +82,12 @@ DESIGNED = {
     "ui.glyphs": "auto",
     "ui.mouse": True,
     "ui.keys": "",
+    "metrics.enabled": False,
+    "metrics.host": "127.0.0.1",
+    "metrics.port": 9464,
+    "metrics.symbols": 32,
+    "metrics.hlog": "none",
+    "metrics.hlog_interval_secs": 1,
 }
 
 

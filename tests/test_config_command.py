@@ -114,6 +114,54 @@ def test_a_valid_file_is_said_to_be_valid_and_a_wrong_one_is_told(away, capsys):
     )
 
 
+WRONG = """\
+[pipeline]
+batch = 0
+bathc = 5
+
+[bundel]
+max_size = 5
+timeout_ns = 7
+
+[ui]
+theme = "velox-drak"
+[ui.keys]
+pauze = "x"
+dran = "d"
+[bundle]
+max_size = 257
+"""
+
+
+def test_a_check_tells_everything_that_is_wrong_line_by_line(away, capsys):
+    (away / "bad.toml").write_text(WRONG)
+    assert cli.main(["config", "--check", "bad.toml"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "velox-tui: bad.toml:2: pipeline.batch: got 0; allowed is a whole number from 1 to 4096 transactions",
+        "velox-tui: bad.toml:3: pipeline.bathc: unknown key, the nearest is pipeline.batch",
+        "velox-tui: bad.toml:5: [bundel]: unknown section, the nearest is [bundle]",
+        "velox-tui: bad.toml:10: ui.theme: unknown theme, the nearest is velox-dark",
+        "velox-tui: bad.toml:12: ui.keys: unknown action dran, the nearest is drain",
+        "velox-tui: bad.toml:12: ui.keys: unknown action pauze, the nearest is pause",
+        "velox-tui: bad.toml:15: bundle.max_size: got 257; allowed is a whole number from 1 to 256 transactions",
+    ]
+    assert cli.main(["--config", "bad.toml"]) == 2
+    assert capsys.readouterr().err == err.splitlines(keepends=True)[0], "a run tells the first, in one line"
+
+
+def test_a_check_tells_what_does_not_go_together_and_what_is_no_toml(away, capsys):
+    (away / "bad.toml").write_text('[source]\nmodel = "uniform"\n[ui]\ntheme = "nord"\n')
+    assert cli.main(["config", "--check", "bad.toml"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith('velox-tui: bad.toml:2: source.model: got "uniform" with an exact book')
+    (away / "bad.toml").write_text("[source]\nmodel = \n")
+    assert cli.main(["config", "--check", "bad.toml"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("velox-tui: bad.toml:2: broken TOML")
+
+
 def test_a_check_looks_at_the_file_alone(away, capsys, monkeypatch):
     monkeypatch.setenv("VELOX_PIPELINE__BATCH", "0")
     (away / "config.toml").write_text("[pipeline]\nbatch = 0\n")

@@ -72,7 +72,8 @@ class FakeEngine:
 class FakeStarter:
     """Has a fake engine at once."""
 
-    def __init__(self):
+    def __init__(self, config):
+        self.config = config
         self.engine = FakeEngine()
         self.error = None
         self.progress = ("done", 6, 6)
@@ -94,10 +95,12 @@ async def recorded_app(monkeypatch, size=(120, 40), glyphs="braille", read_only=
     sampler = FakeSampler()
     monkeypatch.setattr(main.MainScreen, "make_sampler", lambda self: sampler)
     config = load_config(overrides={f"ui.{key}": value for key, value in settings.items()}, environ={})
-    starter = FakeStarter()
+    starter = FakeStarter(config)
     app = VeloxApp(config, starter, SETS[glyphs], read_only=read_only)
     async with app.run_test(size=size) as pilot:
+        end = asyncio.get_running_loop().time() + 60
         while not isinstance(app.screen, main.MainScreen):
+            assert asyncio.get_running_loop().time() < end, "the dashboard never came"
             await pilot.pause(0.01)
         await settled(app, pilot)
         yield SimpleNamespace(app=app, pilot=pilot, screen=app.screen, engine=starter.engine, sampler=sampler)

@@ -6,11 +6,13 @@ depth slots that are leased, and those end with the connection, or ten seconds a
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +27,23 @@ from velox_engine.telemetry.layout import Block
 from velox_engine.telemetry.reader import TelemetryReader
 from velox_engine.telemetry.region_file import RegionFile, open_region
 
-T = TypeVar("T")
-
+SILENT_S: Final = 2.0
+"""An engine's supervisor writes ten times a second; one that has not for so long is stopped, or hangs."""
 _LIVES_S: Final = 0.25
 """How often it is asked whether the process lives."""
 _POLL_S: Final = 0.1
 _EVENTS: Final = 32
 _DAMAGE: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading a region raises whose blocks are whole but hold what no engine writes."""
+
+
+@contextlib.contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Make a `RegionError` of what goes wrong while the content of a region is put to use."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise RegionError(path, f"is damaged: {type(error).__name__}: {error}") from None
 
 
 class AttachedReader(TelemetryReader):
@@ -43,38 +54,55 @@ class AttachedReader(TelemetryReader):
         self._engine = engine
         self._path = region.path
 
-    def _guarded(self, read: Callable[[], T]) -> T:
-        try:
-            return read()
-        except _DAMAGE as error:
-            raise RegionError(self._path, f"is damaged: {type(error).__name__}: {error}") from None
-
     def read(self) -> Snapshot:
-        """Take a snapshot, and renew what is leased; raises `RegionError`."""
+        """Take a snapshot, and renew what is leased; raises `RegionError`.
+
+        An engine that has written nothing for two seconds is stopped, or hangs as a whole: every worker has stalled.
+        """
         self._engine.renew()
-        snapshot = self._guarded(super().read)
-        if snapshot.state < State.STOPPED and not self._engine.lives:
-            snapshot = self._guarded(super().read)  # its very last word may have come after the first look
-            if snapshot.state < State.STOPPED:
-                self._engine.note_death()
-                return replace(snapshot, state=State.FAILED, stalled_workers=())
+        snapshot = self._look()
+        if snapshot.state >= State.STOPPED:
+            return snapshot
+        if self._engine.lives:
+            silent = snapshot.state is not State.STARTING and self.silent_s() > SILENT_S
+            self._engine.note_silence(silent)
+            stalled = tuple(worker.index for worker in snapshot.workers)
+            return replace(snapshot, stalled_workers=stalled) if silent else snapshot
+        snapshot = self._look()  # its very last word may have come after the first look
+        if snapshot.state >= State.STOPPED:
+            return snapshot
+        self._engine.note_death()
+        return replace(snapshot, state=State.FAILED, stalled_workers=())
+
+    def _look(self) -> Snapshot:
+        with damage_told(self._path):
+            snapshot = super().read()
+            if not all(isinstance(text, str) for text in snapshot.warnings):
+                raise ValueError("warnings that are no text")
+            for name, section in snapshot.config.items():
+                if name != "book_outcomes" and not isinstance(section, dict):
+                    raise ValueError(f"a configuration whose {name} is no section")
         return snapshot
 
     def written_state(self) -> State:
         """Return the state as it was last written; raises `RegionError`."""
-        return self._guarded(lambda: State(int(self.block(Block.CONTROL)[layout.CONTROL_STATE])))
+        with damage_told(self._path):
+            return State(int(self.block(Block.CONTROL)[layout.CONTROL_STATE]))
 
     def events(self) -> list[Event]:
         """Return the last events, and what this watcher has met itself; raises `RegionError`."""
-        return self._guarded(super().events) + self._engine.own_events
+        with damage_told(self._path):
+            return super().events() + self._engine.own_events
 
     def instruments(self) -> list[dict[str, Any]]:
         """Return the instrument table; raises `RegionError`."""
-        return self._guarded(super().instruments)
+        with damage_told(self._path):
+            return super().instruments()
 
     def samples(self) -> dict[str, NDArray[np.int64]]:
         """Return the one-second samples; raises `RegionError`."""
-        return self._guarded(super().samples)
+        with damage_told(self._path):
+            return super().samples()
 
 
 class AttachedEngine:
@@ -96,7 +124,7 @@ class AttachedEngine:
         self._lives, self._looked = found.alive, 0.0
         self._events: list[Event] = []
         self._refused = ""
-        self._died = False
+        self._died = self._silent = False
 
     # ---- looking
 
@@ -152,14 +180,23 @@ class AttachedEngine:
         """What this watcher has met itself, oldest first."""
         return list(self._events)
 
-    def _note(self, severity: str, text: str) -> None:
+    def note(self, severity: str, text: str) -> None:
+        """Add an event that this watcher alone sees; ``severity`` is info, warning or error."""
         self._events = [*self._events[1 - _EVENTS :], Event(time.time_ns(), severity, text)]
 
     def note_death(self) -> None:
         """Add the event that the process has died, once."""
         if not self._died:
             self._died = True
-            self._note("error", f"{self.found.who} has died: killed, or crashed; this is the last that it wrote")
+            self.note("error", f"{self.found.who} has died: killed, or crashed; this is the last that it wrote")
+
+    def note_silence(self, silent: bool) -> None:
+        """Add an event when it begins to write nothing any more, and when it writes again."""
+        if silent and not self._silent:
+            self.note("warning", f"{self.found.who} has written nothing for {SILENT_S:g} s: it is stopped, or hangs")
+        elif self._silent and not silent:
+            self.note("info", f"{self.found.who} writes again")
+        self._silent = silent
 
     # ---- steering
 
@@ -184,11 +221,9 @@ class AttachedEngine:
         self._ask("stop", drain=drain)
 
     def request_stop(self, reason: str = "stopped", drain: bool = True) -> None:
-        """Ask for a stop and return at once; the reason that its report gives is the engine's own words."""
+        """Ask for a stop and return when it is taken; the reason that its report gives is the engine's own words."""
         del reason
-        self._check("stop")
-        with self._connected() as client:
-            client.send("stop", drain=drain)
+        self._ask("stop", until_taken=True, drain=drain)
 
     def _ask(self, do: str, **more: Any) -> None:
         self._check(do)
@@ -261,9 +296,9 @@ class AttachedEngine:
 
     def _tell_refused(self, why: str) -> None:
         if why and not self._refused:
-            self._note("warning", f"no book is published for this watcher yet: {why}")
+            self.note("warning", f"no book is published for this watcher yet: {why}")
         elif self._refused and not why:
-            self._note("info", "the book is published again")
+            self.note("info", "the book is published again")
         self._refused = why
 
     def _disconnect(self) -> None:

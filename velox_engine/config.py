@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple
 
-from velox_engine.config_file import read_file
+from velox_engine.config_file import read_content, read_entries
 from velox_engine.config_rules import Value, named, shown
 from velox_engine.config_table import (
     ENVIRONMENT_PREFIX,
@@ -52,8 +52,10 @@ __all__ = [
     "ThreadSettings",
     "UiSettings",
     "checked",
+    "examine",
     "find_file",
     "load_config",
+    "placed",
     "read_text",
     "resolve",
     "searched_files",
@@ -93,11 +95,15 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every value in force by ``section.key``, the configuration that they make, and the file that was read."""
+    """Every value in force by ``section.key``, the configuration that they make, and the file that was read.
+
+    ``content`` are the file's bytes as they were read.
+    """
 
     values: dict[str, Setting]
     config: Config
     file: Path | None
+    content: bytes | None = None
 
 
 def load_config(
@@ -120,17 +126,54 @@ def load_config(
 def resolve(path: str | os.PathLike[str] | None, given: Iterable[Given], environ: Mapping[str, str]) -> Settings:
     """Bring file, environment and ``given`` together; of values for one key the last given wins.
 
-    Everything is checked, also what something stronger replaces. Raises `ConfigError`.
+    Everything is checked, also what something stronger replaces. Raises the first `ConfigError`.
     """
     file = Path(path) if path is not None else find_file()
+    content = read_content(file) if file is not None else None
+    values, problems = _gathered(file, content, given, environ)
+    if problems:
+        raise problems[0]
+    return Settings(values, _config(values), file, content)
+
+
+def examine(path: str | os.PathLike[str]) -> tuple[dict[str, Setting], list[ConfigError]]:
+    """Return what a file alone sets, and all that is wrong with it in the order of its lines.
+
+    What is wrong has its default in the values.
+    """
+    try:
+        values, problems = _gathered(Path(path), read_content(Path(path)), (), {})
+    except ConfigError as error:
+        return _gathered(None, None, (), {})[0], [error]
+    if not problems:
+        try:
+            _config(values)
+        except ConfigError as error:
+            problems.append(error)
+    return values, sorted(problems, key=lambda error: error.line or 0)
+
+
+def _gathered(
+    file: Path | None, content: bytes | None, given: Iterable[Given], environ: Mapping[str, str]
+) -> tuple[dict[str, Setting], list[ConfigError]]:
+    """Return the strongest value of every key, and what was refused; each by itself."""
     values = {key: Setting(row, row.default, Origin()) for key, row in KEYS.items()}
-    for each in (*_from_file(file), *_from_environment(environ), *given):
-        row = KEYS.get(each.key)
-        if row is None:
-            _unknown(each.key, each.origin)
-        value = checked(each.key, each.value, source=each.origin.source, line=each.origin.line)
-        values[each.key] = Setting(row, value, each.origin)
-    return Settings(values, _config(values), file)
+    problems: list[ConfigError] = []
+    try:
+        for each in (*_from_file(file, content), *_from_environment(environ), *given):
+            if isinstance(each, ConfigError):
+                problems.append(each)
+            elif each.key not in KEYS:
+                problems.append(_unknown(each.key, each.origin))
+            else:
+                try:
+                    value = checked(each.key, each.value, source=each.origin.source, line=each.origin.line)
+                    values[each.key] = Setting(KEYS[each.key], value, each.origin)
+                except ConfigError as error:
+                    problems.append(error)
+    except ConfigError as error:  # a file that is no TOML
+        problems.append(error)
+    return values, problems
 
 
 def _config(values: Mapping[str, Setting]) -> Config:
@@ -146,11 +189,22 @@ def _config(values: Mapping[str, Setting]) -> Config:
     try:
         return Config(**parts)
     except ConfigError as error:  # settings that do not go together: say where the one it names came from
-        key = error.key or ""
-        origin = values[key].origin
-        raise ConfigError(
-            error.problem, source=origin.source, line=origin.line, key=key, value=error.value, allowed=error.allowed
-        ) from None
+        raise placed(error, values) from None
+
+
+def placed(error: ConfigError, values: Mapping[str, Setting]) -> ConfigError:
+    """Return an error about a key with the place that its value came from."""
+    setting = values.get(error.key or "")
+    if setting is None or setting.origin.source is None:
+        return error
+    return ConfigError(
+        error.problem,
+        source=setting.origin.source,
+        line=setting.origin.line,
+        key=error.key,
+        value=error.value,
+        allowed=error.allowed,
+    )
 
 
 def _of(values: Mapping[str, Setting], section: str) -> Iterable[tuple[Key, Setting]]:
@@ -175,41 +229,47 @@ def read_text(key: str, text: str, origin: Origin) -> Given:
     return Given(key, text if row is None else row.rule.from_text(text), origin)
 
 
-def _from_file(file: Path | None) -> Iterator[Given]:
-    for entry in read_file(file) if file is not None else ():
+def _from_file(file: Path | None, content: bytes | None) -> Iterator[Given | ConfigError]:
+    told: set[str] = set()  # an unknown section is one mistake, however many keys it has
+    for entry in read_entries(content, file) if file is not None and content is not None else ():
         section, key = entry.section, entry.key
+        if section in told:
+            continue
         if section is None and key not in SECTIONS:
-            _unknown(str(key), Origin(str(file), entry.line))
+            yield _unknown(str(key), Origin(str(file), entry.line))
         elif section is not None and section not in SECTIONS:
             near = _nearest(section, SECTIONS)
             problem = f"unknown section, the nearest is [{near}]"
-            raise ConfigError(problem, source=file, line=entry.header, key=f"[{named(section)}]")
+            told.add(section)
+            yield ConfigError(problem, source=file, line=entry.header, key=f"[{named(section)}]")
         elif section is None or (isinstance(entry.value, list) and key is None):
             name = str(section or key)
             problem, allowed = f"got {shown(entry.value)}", f"a section [{name}]"
-            raise ConfigError(problem, source=file, line=entry.line, key=name, value=entry.value, allowed=allowed)
+            yield ConfigError(problem, source=file, line=entry.line, key=name, value=entry.value, allowed=allowed)
         elif key is not None:
             origin = Origin(str(file), entry.line)
-            if f"{section}.{key}" not in KEYS:
-                _unknown(f"{section}.{key}", origin)
-            yield Given(f"{section}.{key}", entry.value, origin)
+            if f"{section}.{key}" in KEYS:
+                yield Given(f"{section}.{key}", entry.value, origin)
+            else:
+                yield _unknown(f"{section}.{key}", origin)
 
 
-def _from_environment(environ: Mapping[str, str]) -> Iterator[Given]:
+def _from_environment(environ: Mapping[str, str]) -> Iterator[Given | ConfigError]:
     variables = {key.variable: key.full for key in KEYS.values()}
     for variable in sorted(environ):
         # other names that begin so are no settings, such as where the compile cache lies
         if not variable.startswith(ENVIRONMENT_PREFIX) or "__" not in variable:
             continue
-        if variable not in variables:
+        if variable in variables:
+            yield read_text(variables[variable], environ[variable], Origin(variable))
+        else:
             near = KEYS[_nearest_key(variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".", 1))]
-            raise ConfigError(f"unknown setting, the nearest is {near.variable}", source=named(variable))
-        yield read_text(variables[variable], environ[variable], Origin(variable))
+            yield ConfigError(f"unknown setting, the nearest is {near.variable}", source=named(variable))
 
 
-def _unknown(key: str, origin: Origin) -> NoReturn:
+def _unknown(key: str, origin: Origin) -> ConfigError:
     problem = f"unknown key, the nearest is {_nearest_key(key)}"
-    raise ConfigError(problem, source=origin.source, line=origin.line, key=named(key))
+    return ConfigError(problem, source=origin.source, line=origin.line, key=named(key))
 
 
 def _nearest_key(full: str) -> str:

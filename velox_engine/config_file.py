@@ -39,12 +39,18 @@ def read_file(path: Path) -> list[Entry]:
     Raises `ConfigError` for a file that cannot be read, is too large, is no UTF-8 or no TOML, with the line where
     there is one. A byte order mark is accepted, as editors add it unasked.
     """
-    text = _decoded(_content(path), path)
+    return read_entries(read_content(path), path)
+
+
+def read_entries(content: bytes, path: Path) -> list[Entry]:
+    """Read the entries of what `read_content` read from a file."""
+    text = _decoded(content, path)
     document = _parsed(text, path)
     return list(_entries(document.unwrap(), text, _lines(text)))
 
 
-def _content(path: Path) -> bytes:
+def read_content(path: Path) -> bytes:
+    """Read a file's bytes, once: it may be a pipe."""
     try:
         if path.is_dir():
             raise ConfigError("is a directory", source=path, allowed="a TOML file")

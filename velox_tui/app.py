@@ -45,8 +45,12 @@ class VeloxApp(App[None]):
         self.on_signal: Callable[[], None] = lambda: None
 
     def on_mount(self) -> None:
-        """Show the start, and begin it."""
+        """Show what comes first."""
         self.set_keymap(self.chosen_keys)
+        self.open()
+
+    def open(self) -> None:
+        """Show the start, and begin it."""
         self.push_screen(StartScreen(self.glyphs.name == "ascii"))
         self.begin()
 

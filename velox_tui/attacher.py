@@ -9,8 +9,9 @@ from typing import Any
 
 from velox_engine.attached import AttachedEngine
 from velox_engine.config import BookSettings, Config, LimitSettings
-from velox_engine.discovery import Found
+from velox_engine.discovery import Found, find_engines
 from velox_engine.errors import ConfigError
+from velox_tui.finding import listed
 
 
 class Attacher:
@@ -39,6 +40,10 @@ class Attacher:
             engine = AttachedEngine(self.chosen)
             self.config = as_watched(self.config, engine.snapshot().config)
             self._prepare()
+            dead = [each for each in find_engines() if not each.alive and each.path != self.chosen.path]
+            if dead:
+                text = f"{listed(dead)} died and left telemetry; velox-tui ps --remove-dead takes it away"
+                engine.note("info", text)
             self.engine = engine
         except BaseException as error:
             self.error = error

@@ -32,14 +32,13 @@ class AttachApp(VeloxApp):
     starter: Attacher
     look: Callable[[], list[Found]]
 
-    def on_mount(self) -> None:
+    def open(self) -> None:
         """Show the start, or first the list to choose from."""
         if self.starter.chosen is not None:
-            super().on_mount()
+            super().open()
             return
         from velox_tui.screens.choose import ChooseScreen
 
-        self.set_keymap(self.chosen_keys)
         self.push_screen(ChooseScreen(self.look, self._chosen))
 
     def _chosen(self, found: Found) -> None:

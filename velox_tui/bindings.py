@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
-
-from textual.binding import Binding, BindingType
+from typing import TYPE_CHECKING, Final
 
 from velox_engine.errors import ConfigError
+
+if TYPE_CHECKING:
+    from textual.binding import BindingType
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ ACTS: Final = (
         "q,ctrl+c",
         "quit",
         "quit",
-        "leave; asks while something runs; attached: detach, the engine runs on",
+        "leave; asks while something runs; attached: only detach",
         "q",
     ),
     Act("stop", "S", "stop", "", "stop the engine, after asking; it stays on the screen", steers=True),
@@ -79,19 +81,25 @@ BY_NAME: Final = {act.name: act for act in ACTS}
 
 def bindings() -> list[BindingType]:
     """Return the bindings of the dashboard, each with its name as id."""
+    from textual.binding import Binding
+
     return [Binding(act.keys, act.action, act.told, id=act.name, priority="tab" in act.keys) for act in ACTS]
 
 
 def keymap(text: str) -> dict[str, str]:
     """Return what `[ui.keys]` rebinds, by name; raises `ConfigError` for a name that no act has."""
-    chosen: dict[str, str] = {}
+    for problem in unknown_acts(text):
+        raise problem
+    return {name: keys for name, _, keys in (word.partition("=") for word in text.split())}
+
+
+def unknown_acts(text: str) -> Iterator[ConfigError]:
+    """Yield an error for each name in a text such as ``pause=p drain=d`` that no act has."""
     for word in text.split():
-        name, _, keys = word.partition("=")
+        name = word.partition("=")[0]
         if name not in BY_NAME:
             near = difflib.get_close_matches(name, BY_NAME, 1, 0.0)[0]
-            raise ConfigError(f"unknown action {name}, the nearest is {near}", key="ui.keys", value=name)
-        chosen[name] = keys
-    return chosen
+            yield ConfigError(f"unknown action {name}, the nearest is {near}", key="ui.keys", value=name)
 
 
 _SIGNS: Final = {

@@ -58,7 +58,7 @@ def _run(arguments: Sequence[str]) -> int:
     shown = [Given("ui.glyphs", "ascii", Origin("--ascii"))] if asked.ascii else []
     shown += [Given("ui.mouse", False, Origin("--no-mouse"))] if asked.no_mouse else []
     settings = resolve(asked.config, [*asked.given, *shown], os.environ)
-    options = RunOptions(report=asked.report, no_ui=asked.no_ui, read_only=asked.read_only)
+    options = RunOptions(asked.report, asked.no_ui, asked.read_only, settings)
     if options.report is not None:
         check_report_path(options.report)
     return _start(settings.config, options)
@@ -79,6 +79,8 @@ def _start(config: Config, options: RunOptions) -> int:
 
 def no_screen() -> str | None:
     """Return why there can be no screen, ``None`` where there can."""
+    if os.environ.get("TEXTUAL_DRIVER"):  # drawn by something else than a terminal, such as a browser
+        return None
     for name, stream in (("input", sys.stdin), ("output", sys.stdout), ("error", sys.stderr)):
         try:
             if stream is None or not stream.isatty():

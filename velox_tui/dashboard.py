@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import signal
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from velox_engine.config import Config
-from velox_engine.errors import ConfigError, VeloxError
+from velox_engine.config import Config, placed
+from velox_engine.errors import VeloxError
 from velox_tui.app import VeloxApp
-from velox_tui.bindings import keymap
 from velox_tui.leaver import Leaver
 from velox_tui.options import RunOptions
+from velox_tui.screen_settings import screen_problems
 from velox_tui.services import Services
 from velox_tui.signals import EXIT_BASE, Ending
 from velox_tui.signs import choose
@@ -39,13 +38,10 @@ def checked_app(
     config: Config, starter: Starter | Attacher, options: RunOptions, kind: type[VeloxApp] = VeloxApp
 ) -> VeloxApp:
     """Make the application; raises `ConfigError` for a theme or a key's name that there is not."""
-    keymap(config.ui.keys)
+    for problem in screen_problems(config.ui.theme, config.ui.keys):
+        raise problem if options.settings is None else placed(problem, options.settings.values)
     app = kind(config, starter, choose(config.ui.glyphs), read_only=options.read_only)
-    theme, known = config.ui.theme, app.available_themes
-    if theme not in known:
-        near = difflib.get_close_matches(theme, known, 1, 0.0)[0]
-        raise ConfigError(f"unknown theme, the nearest is {near}", key="ui.theme", value=theme)
-    if os.environ.get("NO_COLOR") and theme.startswith("ansi"):
+    if os.environ.get("NO_COLOR") and config.ui.theme.startswith("ansi"):
         app.theme = "velox-dark"  # without colours the terminal's own would be one on itself
     return app
 

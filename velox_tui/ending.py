@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from velox_engine.report import Report
+from velox_engine.whole_file import write_whole
 from velox_tui.output import LineOutput
 
 FAILED: Final = 1
@@ -58,33 +57,14 @@ def _write_to_output(text: str, given_up: Callable[[], bool]) -> str | None:
 
 def _write_to_file(text: str, path: str) -> str | None:
     try:
-        _write_whole(Path(path), text)
+        _write_to(Path(path), text)
     except OSError as error:
         return error.strerror or str(error)
     return None
 
 
-def _write_whole(path: Path, text: str) -> None:
+def _write_to(path: Path, text: str) -> None:
     if path.exists() and not path.is_file():  # a pipe or a device takes what it is given
-        with path.open("w", encoding="utf-8") as file:
-            file.write(text)
-        return
-    target = path.resolve()
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        path.write_text(text, encoding="utf-8")
+    else:
+        write_whole(path, text.encode())

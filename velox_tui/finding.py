@@ -43,7 +43,8 @@ def the_one(word: str | None, *, living: bool = False) -> Found:
     chosen = meant(word, engines())
     if living and not chosen[0].alive:
         died = f"{listed(chosen)} {'has' if len(chosen) == 1 else 'have'} died"
-        raise UsageError(f"{died}, and none else runs; velox-tui ps --remove-dead takes away what is left")
+        alone = ", and no engine runs" if word is None else ""
+        raise UsageError(f"{died}{alone}; velox-tui ps --remove-dead takes away what is left")
     if len(chosen) > 1:
         names = {each.name for each in chosen}
         which = "give the pid of one" if len(names) == 1 else "give the name or the pid of one"

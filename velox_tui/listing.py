@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from velox_engine.attached import AttachedEngine
+from velox_engine.attached import AttachedEngine, damage_told
 from velox_engine.config_rules import printable
 from velox_engine.discovery import Found
 from velox_engine.errors import RegionError
@@ -29,17 +29,21 @@ def row_of(found: Found) -> dict[str, Any]:
     if found.problem is not None:
         return row
     try:
-        reader = AttachedEngine(found).reader()
-        snapshot = reader.read()
-        throughput = reader.throughput()
+        with damage_told(found.path):
+            return {**row, **_told(found)}
     except RegionError as error:
         return {**row, "problem": error.problem}
+
+
+def _told(found: Found) -> dict[str, Any]:
+    """Return what an engine's telemetry tells of it."""
+    reader = AttachedEngine(found).reader()
+    snapshot = reader.read()
     return {
-        **row,
-        "state": snapshot.state.word if found.alive else "dead",
+        "state": "dead" if not found.alive else "stalled" if snapshot.stalled_workers else snapshot.state.word,
         "uptime_s": round(snapshot.uptime_s, 3),
         "rate_per_s": plain_value(snapshot.rate_per_s),
-        "throughput_per_s": round(throughput, 1),
+        "throughput_per_s": round(reader.throughput(), 1),
         "generated": snapshot.generated,
         "output": snapshot.output.processed,
         "dropped": snapshot.dropped,

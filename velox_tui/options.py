@@ -7,11 +7,11 @@ import difflib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
-from velox_engine.config import KEYS, Given, Origin, read_text, searched_files
+from velox_engine.config import KEYS, Given, Origin, Settings, read_text, searched_files
 from velox_engine.config_rules import Text, toml_value
 from velox_tui.streams import put
 
@@ -25,12 +25,14 @@ class RunOptions:
     """What is asked of a run beside its settings.
 
     ``report`` is the file that the final report goes to, ``"-"`` for standard output, ``None`` for none. ``no_ui``
-    says that no screen is wanted, ``read_only`` that the screen must not change the engine.
+    says that no screen is wanted, ``read_only`` that the screen must not change the engine. ``settings`` are where the
+    configuration came from, which the screen tells and writes to.
     """
 
     report: str | None = None
     no_ui: bool = False
     read_only: bool = False
+    settings: Settings | None = field(default=None, compare=False, repr=False)
 
 
 class _Option(NamedTuple):
@@ -104,7 +106,7 @@ class Parser(argparse.ArgumentParser):
                 joined[-1] += f"={argument}"
             else:
                 joined.append(argument)
-        asked, unknown = self.parse_known_args(joined)
+        asked, unknown = self.parse_known_intermixed_args(joined)
         if unknown:
             word = unknown[0].split("=")[0]
             if word.startswith("-"):

@@ -29,9 +29,9 @@ def past_rows(samples: Mapping[str, NDArray[np.int64]], now: Snapshot, cores: in
     begin = int(np.searchsorted(times, now.taken_unix_ns - int(KEPT_S * 1e9)))
     rows = []
     for at in range(max(begin, 1), len(times)):
-        seconds = int(times[at] - times[at - 1]) * 1e-9
+        seconds = (int(times[at]) - int(times[at - 1])) * 1e-9
         if seconds > 0:
-            passed = {name: int(samples[name][at] - samples[name][at - 1]) for name in _COUNTS}
+            passed = {name: int(samples[name][at]) - int(samples[name][at - 1]) for name in _COUNTS}
             rows.append((int(times[at]) * 1e-9, _row(passed, seconds, _of_its_second(samples, at, now), cores)))
     if len(times):
         seconds = (now.taken_unix_ns - int(times[-1])) * 1e-9

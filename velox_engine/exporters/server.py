@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, Final, NamedTuple
 
-from velox_engine.errors import ConfigError
+from velox_engine.exporters.listening import listen, url_of
 from velox_engine.threads import name_thread
 
 MOST_CONNECTIONS: Final = 32
@@ -108,33 +108,24 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class HttpServer(ThreadingMixIn, TCPServer):
-    """Listens from when it is made and answers from `begin` until `end`.
+    """Listens at ``url`` from when it is made, and answers from `begin` until `end`.
 
     Raises `ConfigError` where host or port cannot be had; ``keys`` are the settings that they come from.
     """
 
     daemon_threads = True
     block_on_close = False
-    allow_reuse_address = True
-    request_queue_size = 1024
 
     def __init__(self, host: str, port: int, answering: Answering, keys: tuple[str, str]) -> None:
         self.answering = answering
         self._lock = threading.Lock()
         self._open: dict[socket.socket, float] = {}
-        self.address_family, address = _resolved(host, port, keys)
-        try:
-            super().__init__(address, _Handler)
-        except OSError as error:
-            raise _refused(error, host, port, keys) from None
+        listening = listen(host, port, keys)
+        super().__init__(listening.getsockname(), _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        self.url = url_of(listening)
         self._thread = threading.Thread(target=self._serve, name="vx-http", daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Where it answers."""
-        host, port = self.server_address[:2]
-        name = host if isinstance(host, str) else bytes(host).decode()
-        return f"http://{f'[{name}]' if ':' in name else name}:{port}"
 
     def begin(self) -> None:
         """Answer from now on."""
@@ -207,38 +198,3 @@ def _end(connection: socket.socket) -> None:
     """Wake the thread that waits for a connection; it will close it."""
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
-
-
-def _resolved(host: str, port: int, keys: tuple[str, str]) -> tuple[int, Any]:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "no name that can be looked up"
-        raise ConfigError(
-            f"got {host}: {why}", key=keys[0], value=host, allowed="an address or a name of this machine"
-        ) from None
-    family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
-    return family, address
-
-
-def _refused(error: OSError, host: str, port: int, keys: tuple[str, str]) -> ConfigError:
-    """Say why a port cannot be had."""
-    if error.errno == errno.EADDRNOTAVAIL:
-        return ConfigError(
-            f"got {host}, which is no address of this machine", key=keys[0], value=host,
-            allowed="one of its addresses, such as 127.0.0.1 or 0.0.0.0",
-        )  # fmt: skip
-    if error.errno == errno.EADDRINUSE:
-        return ConfigError(
-            f"got {port}, which another program uses on {host}", key=keys[1], value=port, allowed="a free port, or 0"
-        )
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return ConfigError(
-            f"got {port}, for which this user has no permission",
-            key=keys[1],
-            value=port,
-            allowed="a port from 1024, or 0",
-        )
-    return ConfigError(
-        f"got {port} on {host}: {error.strerror or error}", key=keys[1], value=port, allowed="a free port"
-    )

@@ -52,15 +52,15 @@ class Connection:
     def receive(self, now: float) -> list[bytes]:
         """Take what has come; return the lines that are whole.
 
-        Raises `ProtocolError` for one that is too long, and `ConnectionError` when the other end has gone.
+        Raises `ProtocolError` for one that is too long, and `ConnectionError` when the other end has gone: what it
+        asked for before is not done, since it has given up waiting for it, and may have been told that it failed.
         """
-        try:
-            data = self.socket.recv(_CHUNK)
-        except (BlockingIOError, InterruptedError):
-            return []
-        if not data:
-            raise ConnectionError
-        self._in += data
+        with contextlib.suppress(BlockingIOError, InterruptedError):
+            while len(self._in) <= 2 * MOST_BYTES:
+                data = self.socket.recv(_CHUNK)
+                if not data:
+                    raise ConnectionError
+                self._in += data
         *lines, rest = self._in.split(b"\n")
         if len(rest) > MOST_BYTES or any(len(line) > MOST_BYTES for line in lines):
             raise ProtocolError(f"a request has at most {MOST_BYTES} bytes")

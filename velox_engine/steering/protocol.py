@@ -20,7 +20,8 @@ Each request gets ``{"id": 7, "taken": true}`` when the engine has it, unless it
 * ``{"id": 7, "ok": true, "state": "paused"}`` when it has taken effect (``watch`` adds ``slot``);
 * ``{"id": 7, "ok": false, "error": "cannot pause while stopped", "state": "stopped"}`` when it was refused or failed.
 
-Answers come in the order in which requests take effect. What is no request, or longer than a line may be, is answered
+Answers come in the order in which requests take effect. Who closes the connection before a request was taken takes it
+back; afterwards it is carried out nevertheless. What is no request, or longer than a line may be, is answered
 with an error whose ``id`` is null, and ends the connection.
 
 A lease belongs to the connection that asked for it: it is given back when that closes, and `LEASE_S` after it was last

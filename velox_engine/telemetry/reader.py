@@ -86,7 +86,7 @@ class TelemetryReader:
             if before & 1 == 0:
                 copy = region.copy(lock + 1, at.GUARD_WORDS - 1 + place.length)
                 # a writer on a weakly ordered processor is caught by the checksum, which Python has no fence for
-                if region.word(lock) == before and (before == 0 or int(copy[0]) == at.checksum_of(copy[1:], before)):
+                if region.word(lock) == before and int(copy[0]) == at.checksum_of(copy[1:], before):
                     copy.flags.writeable = False
                     self._good[kind, index] = before, copy[1:]
                     return copy[1:]
@@ -315,11 +315,11 @@ class TelemetryReader:
         times, out = samples["unix_ns"][-2:], samples["output"][-2:]
         if len(times) < 2 or times[1] <= times[0]:
             return 0.0
-        return int(out[1] - out[0]) * 1e9 / int(times[1] - times[0])
+        return (int(out[1]) - int(out[0])) * 1e9 / (int(times[1]) - int(times[0]))
 
-    def written_unix_ns(self) -> int:
-        """Return when the supervisor last wrote; while it lives, that is at most some 0.1 s ago."""
-        return int(self.block(Block.CONTROL)[at.CONTROL_UNIX_NS])
+    def silent_s(self) -> float:
+        """Return how long ago the supervisor last wrote; while all is well at most some 0.1 s."""
+        return max(time.time_ns() - int(self.block(Block.CONTROL)[at.CONTROL_UNIX_NS]), 0) * _NS
 
     def events(self) -> list[Event]:
         """Return the last events, oldest first."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Final
 
-from velox_engine.config import Key, Settings, resolve, searched_files
+from velox_engine.config import Key, Settings, examine, placed, resolve, searched_files
 from velox_engine.config_rules import printable, toml_value
 from velox_engine.config_text import defaults_text, sections
 from velox_tui.options import Parser, UsageError, add_settings
-from velox_tui.streams import put
+from velox_tui.screen_settings import screen_problems
+from velox_tui.streams import complain, put
+
+_WRONG_USE: Final = 2
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,9 +34,18 @@ def main(arguments: Sequence[str]) -> int:
     if asked.defaults:
         return put(defaults_text())
     if asked.check is not None:
-        resolve(asked.check, [], {})
-        return put(f"{printable(asked.check)}: valid\n")
+        return check(asked.check)
     return put(in_force(resolve(asked.config, asked.given, os.environ)))
+
+
+def check(file: str) -> int:
+    """Say whether a file is valid, or all that is wrong with it, a line each; return the exit code."""
+    values, problems = examine(file)
+    theme, keys = str(values["ui.theme"].value), str(values["ui.keys"].value)
+    problems += [placed(problem, values) for problem in screen_problems(theme, keys)]
+    for problem in sorted(problems, key=lambda error: error.line or 0):
+        complain(str(problem))
+    return _WRONG_USE if problems else put(f"{printable(file)}: valid\n")
 
 
 def in_force(settings: Settings) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,22 +34,19 @@ def main(arguments: Sequence[str]) -> int:
     if len(asked.engine) > 1:
         raise UsageError(f"unexpected argument {asked.engine[1]}")
 
-    from velox_engine.attached import AttachedEngine
+    from velox_engine.attached import AttachedEngine, damage_told
     from velox_engine.errors import EngineError, RegionError
     from velox_tui.finding import the_one, who
 
     found = the_one(asked.engine[0] if asked.engine else None)
     try:
-        engine = AttachedEngine(found)
-        reader = engine.reader()
-        snapshot, rate = reader.read(), reader.throughput()
-        written = reader.written_unix_ns()
+        with damage_told(found.path):
+            reader = AttachedEngine(found).reader()
+            seen = (reader.read(), reader.throughput(), reader.silent_s())
+            text = as_json(found, *seen) if asked.json else told(found, *seen)
     except RegionError as error:
         raise EngineError(f"{who(found)} cannot be read: it {error.problem}") from None
-    age = max((time.time_ns() - written) * 1e-9, 0.0)
-    if asked.json:
-        return put(as_json(found, snapshot, rate, age))
-    return put(told(found, snapshot, rate, age))
+    return put(text)
 
 
 def as_json(found: Found, snapshot: Snapshot, throughput: float, age_s: float) -> str:
@@ -67,6 +63,7 @@ def as_json(found: Found, snapshot: Snapshot, throughput: float, age_s: float) -
 
 def told(found: Found, snapshot: Snapshot, throughput: float, age_s: float) -> str:
     """Write a snapshot for people, several lines."""
+    from velox_engine.attached import SILENT_S
     from velox_engine.config_rules import printable
     from velox_tui.figures import microseconds
     from velox_tui.finding import who
@@ -84,8 +81,8 @@ def told(found: Found, snapshot: Snapshot, throughput: float, age_s: float) -> s
     state = snapshot.state.word
     if not found.alive:
         state = f"DEAD: its process has gone; this is the last that it wrote, {clock(age_s)} ago"
-    elif age_s > 2.0 and state not in ("stopped", "failed"):
-        state += f", but it has written nothing for {age_s:,.0f} s"
+    elif snapshot.stalled_workers and age_s > SILENT_S:
+        state += f", but has written nothing for {age_s:,.0f} s: it is stopped, or hangs"
     lines = [
         f"{who(found)} {state}",
         f"  source      {printable(str(snapshot.config.get('source', {}).get('kind', '')))}, seed {snapshot.seed}",

@@ -136,11 +136,9 @@ class Steering(Dashboard):
             self.app.exit()
         elif self.attached is not None and not self._told_end:
             self._told_end = True
-            who = self.attached.found.who
-            if self.attached.died:
-                self.note("error", f"{who} has died: what is shown is the last that it wrote", notice=True)
-            else:
-                self.note("info", f"{who} has ended; what is shown stays until you leave", notice=True)
+            who, died = self.attached.found.who, self.attached.died  # Events tell it as well, in the engine's words
+            told = f"{who} has {'died' if died else 'ended'}: what is shown is the last that it wrote"
+            self.notify(told, severity="error" if died else "information", timeout=8, markup=False)
 
     # ---- stopping it, and staying
 
