@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from velox_engine.config import Given, Origin, Settings, resolve
+from velox_engine.config import Config, Given, Origin, Settings, resolve
 from velox_tui.options import Parser, RunOptions, UsageError, add_configuration
 
 if TYPE_CHECKING:
