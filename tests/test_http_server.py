@@ -10,7 +10,8 @@ import pytest
 from tests.running import PATIENCE_S, until
 from tests.scraping import Served, get, seconds
 from velox_engine.exporters import server as module
-from velox_engine.exporters.server import MOST_BYTES, MOST_CONNECTIONS
+from velox_engine.exporters.requests import MOST_BYTES
+from velox_engine.exporters.server import MOST_CONNECTIONS
 
 
 @pytest.fixture

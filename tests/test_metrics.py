@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import socket
 import subprocess
 import threading
 
@@ -12,8 +13,9 @@ import pytest
 from tests.command import ROOT, velox
 from tests.running import assert_all_out, configured, until
 from tests.scraping import OPENMETRICS, Served, get, scrape, scraped, value, values
-from velox_engine import Engine
+from velox_engine import ConfigError, Engine
 from velox_engine.exporters.buckets import LATENCY, SERVICE
+from velox_engine.exporters.listening import listen
 from velox_engine.lockfree.histogram_view import BUCKETS, FLOORS, LIMIT, Histogram
 
 DASHBOARD = json.loads((ROOT / "docs" / "grafana.json").read_text())
@@ -284,15 +286,12 @@ def test_what_cannot_be_listened_to_is_one_line_and_nothing_starts(tmp_path):
 
 
 def test_a_port_without_permission_is_refused(monkeypatch):
-    from velox_engine.errors import ConfigError
-    from velox_engine.exporters import server
-
-    def refuse(self):
+    def refuse(self, address):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(server.HttpServer, "server_bind", refuse)  # a test may run as root, who has every permission
+    monkeypatch.setattr(socket.socket, "bind", refuse)  # a test may run as root, who has every permission
     with pytest.raises(ConfigError, match=r"^metrics.port: got 80, for which this user has no permission; allowed is"):
-        server.HttpServer("127.0.0.1", 80, lambda *_: None, ("metrics.host", "metrics.port"))
+        listen("127.0.0.1", 80, ("metrics.host", "metrics.port"))
 
 
 def test_it_answers_while_the_engine_is_compiled_and_until_it_has_ended(tmp_path):

@@ -9,7 +9,8 @@ from typing import Final
 from velox_engine.config import MetricsSettings
 from velox_engine.exporters.health import judge
 from velox_engine.exporters.prometheus import Exposition
-from velox_engine.exporters.server import Answer, HttpServer
+from velox_engine.exporters.requests import Answer
+from velox_engine.exporters.server import HttpServer
 from velox_engine.exporters.watch import Watch, Watched
 
 _INDEX: Final = b"""\

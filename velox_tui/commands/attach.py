@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from velox_engine.config import Given, Origin, Settings, resolve
+from velox_engine.config import Config, Given, Origin, Settings, resolve
 from velox_tui.options import Parser, RunOptions, UsageError, add_configuration
 
 if TYPE_CHECKING:
     from velox_engine.discovery import Found
 
+HOST: Final = "127.0.0.1"
+PORT: Final = 9465
+_PORTS: Final = 65_535
 _ABOUT: Final = """\
 ENGINE is a name or a pid; with one engine running it may be left out, with several there is a list to choose from.
 q detaches, and the engine runs on; S stops it, after asking.
@@ -32,6 +36,13 @@ def parser() -> Parser:
     made.option("--read-only", action="store_true", help="only watch: no key changes the engine")
     made.option("--ascii", action="store_true", help="draw with ASCII only")
     made.option("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    made.option(
+        "--serve",
+        metavar="[HOST:]PORT",
+        nargs="?",
+        const="",
+        help=f"show it in browsers instead, read-only; default {HOST}:{PORT}; 0: any free port",
+    )
     add_configuration(made)
     return made
 
@@ -39,8 +50,12 @@ def parser() -> Parser:
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit code."""
     asked = parser().read(arguments)
+    if asked.serve and re.fullmatch(r"[A-Za-z][^:]*", asked.serve):  # what follows is the engine's name, no address
+        asked.serve, asked.engine = "", [asked.serve, *asked.engine]
     word = engine_of(asked)
     settings = settings_of(asked)
+    if asked.serve is not None:
+        return serve(word, asked.serve, settings.config)
 
     from velox_tui.cli import no_screen
     from velox_tui.finding import engines, meant
@@ -66,6 +81,27 @@ def settings_of(asked: Any) -> Settings:
     shown = [Given("ui.glyphs", "ascii", Origin("--ascii"))] if asked.ascii else []
     shown += [Given("ui.mouse", False, Origin("--no-mouse"))] if asked.no_mouse else []
     return resolve(asked.config, [*asked.given, *shown], os.environ)
+
+
+def serve(word: str | None, where: str, config: Config) -> int:
+    """Serve the dashboard of the engine that is meant to browsers; return the exit code."""
+    host, port = address(where)
+    from velox_tui.finding import engines, listed, meant
+
+    name = listed(meant(word, engines()))
+    try:
+        from velox_tui.serving import run
+    except ModuleNotFoundError as error:
+        raise UsageError(f"--serve: {error.name} is not installed; pip install 'velox-tui[serve]' has it") from None
+    return run(word, name, host, port, config)
+
+
+def address(where: str) -> tuple[str, int]:
+    """Split ``HOST:PORT``, of which either may be missing; a host of IPv6 stands in brackets."""
+    host, _, port = where.rpartition(":")
+    if not re.fullmatch(r"\d{0,5}", port) or int(port or 0) > _PORTS or ("[" in host) != (":" in host):
+        raise UsageError(f"--serve: got {where}; allowed is HOST:PORT, HOST: or PORT, with a port from 0 to {_PORTS}")
+    return host.strip("[]") or HOST, int(port) if port else PORT
 
 
 def show(found: list[Found], word: str | None, options: RunOptions) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from velox_tui.arrangement import neighbour
-from velox_tui.export import export_all
+from velox_tui.export import archive, exported, write_files
 from velox_tui.scene import DEPTHS, GROUPS, SERIES, WINDOWS
 from velox_tui.screens.base import Dashboard
 from velox_tui.screens.help import HelpScreen, help_text
@@ -117,7 +118,7 @@ class Viewing(Dashboard):
         self.notify(f"theme {self.app.theme}", timeout=2)
 
     def action_export(self) -> None:
-        """Write picture, snapshot and history."""
+        """Write picture, snapshot and history; in a browser that is a download, and nothing is written here."""
         glance = self.sampler.latest
         if glance is None:
             return
@@ -126,8 +127,14 @@ class Viewing(Dashboard):
         names = self.history.names
 
         def write() -> None:
-            base = export_all(glance.snapshot, picture, times, values, names)
-            self.answered(f"written: {base}.svg, .json, .csv", None)
+            stem, files = exported(glance.snapshot, picture, times, values, names)
+            if self.app.is_web:
+                packed = io.BytesIO(archive(stem, files))
+                self.app.call_from_thread(
+                    self.app.deliver_binary, packed, save_filename=f"{stem}.zip", mime_type="application/zip"
+                )
+                return
+            self.answered(f"written: {write_files(stem, files)}.svg, .json, .csv", None)
 
         self.commander.give("", write)
 
