@@ -12,6 +12,7 @@ from velox_engine.jit import compiled
 from velox_engine.lockfree.clock import Clock
 from velox_engine.lockfree.histogram_view import Histogram
 from velox_engine.lockfree.ring import make_ring, ring_produced, ring_publish, ring_room
+from velox_engine.lockfree.seqlock import seqlock_begin, seqlock_end
 from velox_engine.placement import Machine
 from velox_engine.records import TRANSACTION
 from velox_engine.stages import control as word
@@ -19,7 +20,6 @@ from velox_engine.stages.bundle import bundle_step, bundle_wake, make_bundler
 from velox_engine.stages.common import note_step, publish_stage
 from velox_engine.stages.content import plain_content
 from velox_engine.stages.control import Phase
-from velox_engine.stages.handles import set_word
 from velox_engine.stages.ingress import ingress_is_paced, ingress_step, ingress_wake
 from velox_engine.stages.orderbook import (
     orderbook_must_grow,
@@ -114,14 +114,15 @@ class Line:
     def order(self, phase=None, *, gap=None, epoch=False):
         """Write orders as the supervisor does; ``gap`` is a new mean gap in ticks."""
         words = self.stages.control.words
+        seqlock_begin(words, word.SERIAL)
         if phase is not None:
             words[word.PHASE] = phase
         if gap is not None:
             self.stages.control.rates[word.GAP] = gap
             words[word.REBASE] += 1
         words[word.DRAIN_EPOCH] += epoch
-        self.serial += 1
-        set_word(words, word.SERIAL, self.serial)
+        seqlock_end(words, word.SERIAL)
+        self.serial += 2
 
     def run_from(self, now=None, *, gap=None):
         """Begin to run at a moment, at a mean gap (0: maximum rate), and let ingress take that over."""

@@ -23,8 +23,10 @@ from tests.line import (
     schedule,
 )
 from velox_engine.lockfree.clock import read_ticks
+from velox_engine.lockfree.seqlock import seqlock_begin, seqlock_end
 from velox_engine.records import Flags
 from velox_engine.snapshot import BookState, Doing
+from velox_engine.stages import control as word
 from velox_engine.stages.control import Phase
 from velox_engine.telemetry import layout
 
@@ -42,7 +44,28 @@ def test_an_order_is_taken_over_with_the_next_step_and_acknowledged():
     line.order(Phase.RUN)
     assert line.control("ACKNOWLEDGED") == 0
     line.step(INGRESS)
-    assert line.control("ACKNOWLEDGED") == line.serial == 1
+    assert line.control("ACKNOWLEDGED") == line.serial == 2
+
+
+def test_an_order_that_is_still_being_written_is_taken_over_whole_or_not_at_all():
+    line = Line()
+    line.run_from(gap=1e12)  # the first is due in a quarter of an hour
+    words, rates = line.stages.control.words, line.stages.control.rates
+    seqlock_begin(words, word.SERIAL)  # as `Supervisor._order` writes a rate, word by word
+    words[word.REBASE] += 1
+    line.turns(2, SECOND, (INGRESS,))
+    assert line.control("ACKNOWLEDGED") == line.serial
+    rates[word.GAP] = 1_000.0
+    seqlock_end(words, word.SERIAL)
+    line.turns(2, SECOND, (INGRESS,))
+    assert line.control("ACKNOWLEDGED") == line.serial + 2
+    assert line.passed()[INGRESS] > 0  # the new schedule has the new gap
+    words[word.PHASE] = Phase.DRAIN
+    words[word.DRAIN_EPOCH] += 1  # nobody has said so yet
+    made = line.passed()[INGRESS]
+    line.turns(2, SECOND)
+    assert line.passed()[INGRESS] > made
+    assert not line.drained(INGRESS)
 
 
 @pytest.mark.parametrize("gap", [1.0, 7.25, 1_000.0, 1e7])

@@ -225,8 +225,10 @@ def _describe(region: Region, clock: Clock, config: Config, instruments: list[In
     write_instruments(region, instruments)
     text = json.dumps({**config.as_dict(), "book_outcomes": list(book.outcomes)})
     publish(words, region.at(Block.CONFIG), text_words(text, layout.CONFIG_LENGTH))
+    free = np.zeros(layout.DEPTH_LENGTH, np.int64)
+    free[layout.DEPTH_SYMBOL] = -1
     for slot in range(layout.DEPTH_SLOTS):
-        region.payload(Block.DEPTH, slot)[layout.DEPTH_SYMBOL] = -1
+        publish(words, region.at(Block.DEPTH, slot), free)
     open_for_readers(region)
 
 

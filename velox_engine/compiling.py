@@ -27,6 +27,7 @@ from velox_engine.feeds.synthetic import synthetic_fill
 from velox_engine.jit import Interrupted, cache_directory, compile_for, interruptible
 from velox_engine.lockfree.backoff import backoff_idle
 from velox_engine.lockfree.clock import calibrate
+from velox_engine.lockfree.seqlock import seqlock_begin, seqlock_end
 from velox_engine.placement import this_machine
 from velox_engine.stages.bundle import bundle_step
 from velox_engine.stages.handles import get_word, set_word
@@ -92,6 +93,8 @@ def parts(assembly: Assembly) -> list[Step]:
         ("telemetry", publish, (words, 0, image)),
         ("control", get_word, (words, 0)),
         ("control", set_word, (words, 0, 0)),
+        ("control", seqlock_begin, (words, 0)),
+        ("control", seqlock_end, (words, 0)),
     ]
 
 

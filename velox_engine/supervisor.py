@@ -20,6 +20,7 @@ import numpy as np
 from velox_engine.assembly import Assembly, gap_ticks, worker_arguments, write_instruments
 from velox_engine.errors import EngineError
 from velox_engine.lockfree.clock import read_ticks
+from velox_engine.lockfree.seqlock import seqlock_begin, seqlock_end
 from velox_engine.snapshot import Snapshot, State
 from velox_engine.stages import control as word
 from velox_engine.stages.control import Phase
@@ -211,19 +212,26 @@ class Supervisor:
         with self.changed:
             self.state = state
             self.chronicle.set_state(state)
-            self.chronicle.event("error" if state is State.FAILED else "info", self._told(state))
+            reason = {"reason": self.reason} if self.reason and state >= State.DRAINING else {}
+            self.chronicle.event("error" if state is State.FAILED else "info", self._told(state), **reason)
             self.changed.notify_all()
 
     def _told(self, state: State) -> str:
         why = self.failure if state is State.FAILED else self.reason if state >= State.DRAINING else ""
         return f"{state.word}: {why}" if why else state.word
 
-    def _order(self, phase: Phase) -> None:
-        """Give ingress a new phase, and with it whatever else was written before."""
+    def _order(self, phase: Phase, *, rebase: bool = False, drain: bool = False, gap: float | None = None) -> None:
+        """Give ingress a phase, and with it a new schedule, a new drain or a new pace; a gap is in ticks."""
         words = self._words
+        seqlock_begin(words, word.SERIAL)
         words[word.PHASE] = phase
-        self._serial += 1
-        set_word(words, word.SERIAL, self._serial)
+        words[word.REBASE] += rebase or gap is not None
+        words[word.DRAIN_EPOCH] += drain
+        if gap is not None:
+            self._control.rates[word.GAP] = gap
+            words[word.NEW_PACE] += 1
+        seqlock_end(words, word.SERIAL)
+        self._serial += 2
 
     def _acknowledged(self) -> bool:
         give_up = time.monotonic() + _ACKNOWLEDGE_S
@@ -293,10 +301,7 @@ class Supervisor:
         if self.state not in (State.RUNNING, State.PAUSED, State.DRAINED):
             raise self._refuse(command, "running, paused or drained")
         rate = float(command.value)
-        self._control.rates[word.GAP] = gap_ticks(rate, self._assembly.clock)
-        self._words[word.NEW_PACE] += 1
-        self._words[word.REBASE] += 1
-        self._order(Phase(int(self._words[word.PHASE])))
+        self._order(Phase(int(self._words[word.PHASE])), gap=gap_ticks(rate, self._assembly.clock))
         if not self._acknowledged():
             raise EngineError("ingress did not take the new rate over", state=self.state.word)
         self.chronicle.set_rate(rate)
@@ -323,8 +328,7 @@ class Supervisor:
             self._paused_at = 0.0
         cursors = self._assembly.region.payload(Block.CURSORS)
         self._drain_from = (int(cursors[layout.CURSOR_OUTPUT]), int(cursors[layout.CURSOR_BUNDLES_OUT]))
-        self._words[word.DRAIN_EPOCH] += 1
-        self._order(Phase.DRAIN)
+        self._order(Phase.DRAIN, drain=True)
         timeout = float(self._config.pipeline.drain_timeout_secs)
         self._deadline = time.monotonic() + timeout
         self.chronicle.control[layout.CONTROL_DRAIN_DEADLINE_UNIX_NS] = time.time_ns() + int(timeout * 1e9)
@@ -408,7 +412,8 @@ class Supervisor:
             self.chronicle.control[layout.CONTROL_SINK_WRITTEN] = sink.sink.written
             self.chronicle.control[layout.CONTROL_SINK_LOST] = sink.sink.lost
             if sink.failure:
-                self.chronicle.event_once("error", sink.failure)
+                written, lost = sink.sink.written, sink.sink.lost
+                self.chronicle.event_once("error", sink.failure, sink_written=written, sink_lost=lost)
 
     def _watch_drain(self, now: float) -> None:
         if self.state is State.DRAINING or (self.state is State.FAILED and self._deadline):
@@ -427,7 +432,7 @@ class Supervisor:
         error = None
         if problem is not None:
             left = int(cursors[layout.CURSOR_INGRESS]) - int(cursors[layout.CURSOR_OUTPUT])
-            self.chronicle.event("error", f"{problem} with {left:,} transactions inside")
+            self.chronicle.event("error", f"{problem} with {left:,} transactions inside", inside=left)
             error = EngineError(f"{problem} with {left:,} transactions inside", state=self.state.word)
         waiting, self._draining = self._draining, []
         if self.state is not State.FAILED and problem is None:
@@ -446,9 +451,10 @@ class Supervisor:
             was = self._stalled >> index & 1
             names = ", ".join(self._assembly.placement.workers[index].names)
             if late and not was:
-                self.chronicle.event("warning", f"worker {index} ({names}) stalled: no heartbeat for a second")
+                text = f"worker {index} ({names}) stalled: no heartbeat for a second"
+                self.chronicle.event("warning", text, worker=index, stages=names)
             elif was and not late:
-                self.chronicle.event("info", f"worker {index} ({names}) beats again")
+                self.chronicle.event("info", f"worker {index} ({names}) beats again", worker=index, stages=names)
             self._stalled = self._stalled & ~(1 << index) | int(late) << index
         self.chronicle.control[layout.CONTROL_STALLED] = self._stalled
 
@@ -456,9 +462,9 @@ class Supervisor:
         """Begin a new schedule when the clock and the monotonic clock parted: the machine was suspended or moved."""
         drift = self._assembly.clock.behind_monotonic_ns()
         if abs(drift - self._drift_ns) > _SUSPENDED_NS and self.state in _RUNNING_STATES:
-            self.chronicle.event("warning", f"clock step of {(drift - self._drift_ns) / 1e9:+.3f} s: new schedule")
-            self._words[word.REBASE] += 1
-            self._order(Phase(int(self._words[word.PHASE])))
+            step = (drift - self._drift_ns) / 1e9
+            self.chronicle.event("warning", f"clock step of {step:+.3f} s: new schedule", step_s=round(step, 6))
+            self._order(Phase(int(self._words[word.PHASE])), rebase=True)
         self._drift_ns = drift
 
     def _end(self, command: Command | None) -> None:

@@ -24,7 +24,8 @@ _POLL_S: Final = 0.03
 class VeloxApp(App[None]):
     """The screen of one engine.
 
-    ``leaving`` is set when the user asked to leave; ``gone`` when the terminal has been given back.
+    ``leaving`` is set when the user asked to leave; ``gone`` when the terminal has been given back. ``record(severity,
+    text, part)`` takes what the screen tells into the log.
     """
 
     CSS_PATH = "styles/velox.tcss"
@@ -43,6 +44,7 @@ class VeloxApp(App[None]):
         if config.ui.theme in self.available_themes:
             self.theme = config.ui.theme
         self.on_signal: Callable[[], None] = lambda: None
+        self.record: Callable[[str, str, str], None] = lambda severity, text, part: None
 
     def on_mount(self) -> None:
         """Show what comes first."""

@@ -38,7 +38,7 @@ ACTS: Final = (
         "q,ctrl+c",
         "quit",
         "quit",
-        "leave; asks while something runs; attached: detach, the engine runs on",
+        "leave; asks while something runs; attached: only detach",
         "q",
     ),
     Act("stop", "S", "stop", "", "stop the engine, after asking; it stays on the screen", steers=True),

@@ -68,6 +68,7 @@ def _run(app: VeloxApp, config: Config, options: RunOptions, starter: Starter, s
     with ending.installed(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         leaver.start()
         try:
+            app.record = services.log.record
             app.run(mouse=config.ui.mouse)
         finally:
             leaver.left()
@@ -78,6 +79,8 @@ def _run(app: VeloxApp, config: Config, options: RunOptions, starter: Starter, s
         if starter.error is not None:
             return _not_started(starter.error, ending)
         crashed = bool(app.return_code) or app._exception is not None
+        if app._exception is not None:
+            services.log.failed("the screen crashed", app._exception)
         code = finished.code()
     return code or (_FAILED if crashed else 0)
 

@@ -106,7 +106,7 @@ class Parser(argparse.ArgumentParser):
                 joined[-1] += f"={argument}"
             else:
                 joined.append(argument)
-        asked, unknown = self.parse_known_args(joined)
+        asked, unknown = self.parse_known_intermixed_args(joined)
         if unknown:
             word = unknown[0].split("=")[0]
             if word.startswith("-"):

@@ -3,7 +3,7 @@
 ===== ================== ============ ============= ===========================================================
 word  field              writes       reads         what makes it right
 ===== ================== ============ ============= ===========================================================
-0     serial             supervisor   ingress       release after words 1 … 4 are written; acquire
+0     serial             supervisor   ingress       sequence lock over words 1 … 4 and ``rates``: odd while written
 1     phase              supervisor   workers       relaxed by who only idles by it; by serial for ingress
 2     drain epoch        supervisor   ingress       by serial
 3     rebase             supervisor   ingress       by serial: counts up when the schedule must begin anew
@@ -21,6 +21,9 @@ word  field              writes       reads         what makes it right
 ===== ================== ============ ============= ===========================================================
 
 ``rates`` float64: 0 mean gap between arrivals in ticks (0: maximum rate).
+
+**Orders** are written under the serial as under any sequence lock, because the supervisor does not wait for each to be
+acknowledged: a rate may follow a clock step while ingress still reads the step, and must come whole with its schedule.
 
 **Drain** is an epoch that travels down the line behind the last transaction: a stage that sees its upstream's word
 equal to a new epoch *before* it finds its ring empty knows that nothing more will come, because the word was stored

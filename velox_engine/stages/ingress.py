@@ -35,6 +35,7 @@ from velox_engine.lockfree.ring import (
     ring_release,
     ring_room,
 )
+from velox_engine.lockfree.seqlock import seqlock_leave
 from velox_engine.records import Flags
 from velox_engine.stages.common import Stage, note_idle, note_passed, room_to_checkpoint
 from velox_engine.stages.control import (
@@ -80,6 +81,7 @@ _LOSSES: Final = 15  # entries of ``lost`` that are set
 _RECORDED: Final = 16  # the source is what is staged
 _BY_TIME: Final = 17  # recorded: due as recorded, not by a rate
 _NEW_PACE: Final = 18
+_EPOCH: Final = 19  # of the last drain ordered
 _LENGTH: Final = 32
 _LOST_SYMBOLS: Final = 1 << 16
 
@@ -145,13 +147,16 @@ def _begin_schedule(ingress: Ingress, now: int) -> None:
 
 @inner
 def _adopt(ingress: Ingress, control: Control, serial: int, now: int) -> None:
-    """Take over what the supervisor has written since the last serial."""
+    """Take over what the supervisor has written since the last serial; all of it, or nothing until the next step."""
     words, orders, image = ingress.words, control.words, ingress.stage.image
-    words[_SERIAL] = serial
-    before, phase = words[_PHASE], orders[PHASE]
-    words[_PHASE] = phase
+    phase, epoch, rebase, new_pace = orders[PHASE], orders[DRAIN_EPOCH], orders[REBASE], orders[NEW_PACE]
+    gap = control.rates[GAP]
+    if not seqlock_leave(orders, SERIAL, serial):
+        return
+    before = words[_PHASE]
+    words[_SERIAL], words[_PHASE], words[_EPOCH] = serial, phase, epoch
     due = ingress_due(ingress)  # by the schedule that it has followed so far
-    ingress.schedule[_PACE] = control.rates[GAP]
+    ingress.schedule[_PACE] = gap
     if before == _RUN and phase != _RUN:
         words[_PAUSED] = now
     if before != _RUN and phase == _RUN:
@@ -167,14 +172,14 @@ def _adopt(ingress: Ingress, control: Control, serial: int, now: int) -> None:
             image[INGRESS_PAUSED_TICKS] += shift
             words[_PAUSED] = 0
             words[_READY] = 0
-    if orders[REBASE] != words[_REBASED]:
-        words[_REBASED] = orders[REBASE]
+    if rebase != words[_REBASED]:
+        words[_REBASED] = rebase
         at = words[_PAUSED] if words[_PAUSED] > 0 else now
         late = at - due
         if late > 0:
             image[INGRESS_LAG_ABANDONED_TICKS] += late
-        if orders[NEW_PACE] != words[_NEW_PACE]:
-            words[_NEW_PACE] = orders[NEW_PACE]
+        if new_pace != words[_NEW_PACE]:
+            words[_NEW_PACE] = new_pace
             words[_BY_TIME] = 0  # a rate asked for takes the place of the recorded times
         if words[_BY_TIME]:
             words[_ZERO] += max(late, 0)
@@ -383,7 +388,7 @@ def ingress_step(ingress: Ingress, control: Control, slots: Slots, ring: Ring, n
         _adopt(ingress, control, serial, now)
     if words[_PHASE] != _RUN or words[_DONE]:
         if words[_PHASE] == _DRAIN:
-            store_release(control.words, DRAINED, control.words[DRAIN_EPOCH])
+            store_release(control.words, DRAINED, words[_EPOCH])
         note_idle(ingress.stage, False)
         return 0
     if _is_over(ingress, now):

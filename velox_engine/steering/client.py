@@ -9,10 +9,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from velox_engine.errors import EngineError
-from velox_engine.steering.peers import peer_of
 from velox_engine.steering.protocol import MOST_BYTES, ProtocolError, decoded, encoded
 
 _CONNECT_S: Final = 2.0
+_AGAIN_S: Final = 0.02
 TAKEN_S: Final = 5.0
 """How long an engine may take until it has a request: its control server never waits, so a longer silence tells."""
 
@@ -29,12 +29,20 @@ class ControlClient:
         self._socket.settimeout(_CONNECT_S)
         self._in = b""
         self._last = 0
-        try:
-            self._socket.connect(str(path))
-        except OSError as error:
+        give_up = time.monotonic() + _CONNECT_S
+        while True:
+            try:
+                self._socket.connect(str(path))
+                return
+            except BlockingIOError as error:  # many come at once: the queue of those who wait is full
+                problem: OSError = error
+                if time.monotonic() < give_up:
+                    time.sleep(_AGAIN_S)
+                    continue
+            except OSError as error:
+                problem = error
             self._socket.close()
-            raise EngineError(f"{who} {_why_not(error)}") from None
-        self.pid = peer_of(self._socket).pid
+            raise EngineError(f"{who} {_why_not(problem)}") from None
 
     def __enter__(self) -> Self:
         return self

@@ -271,6 +271,7 @@ class MainScreen(Steering, Viewing):
     def note(self, severity: str, text: str, *, notice: bool = False) -> None:
         """Add a line of our own to Events; with a notice where it must be seen."""
         self.own_events = [*self.own_events[1 - _OWN_EVENTS :], Event(time.time_ns(), severity, text)]
+        self.velox.record(severity, text, "screen")
         if notice:
             level = {"info": "information", "warning": "warning", "error": "error"}[severity]
             self.notify(text, severity=level, timeout=4, markup=False)  # type: ignore[arg-type]  # one of three words
