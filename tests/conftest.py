@@ -10,6 +10,16 @@ from hypothesis import settings
 # compiled code of one state of the sources is made once, also for processes that tests start with a home of their own
 os.environ.setdefault("VELOX_CACHE_DIR", str(Path(platformdirs.user_cache_dir("velox-tui")).resolve()))
 
+
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory):
+    """Let nothing that runs inside this process write into the developer's state directory."""
+    before = os.environ.get("XDG_STATE_HOME")
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+    yield
+    os.environ.pop("XDG_STATE_HOME") if before is None else os.environ.update(XDG_STATE_HOME=before)
+
+
 settings.register_profile("velox", deadline=None, max_examples=60)
 settings.load_profile("velox")
 

@@ -13,7 +13,7 @@ from velox_tui.bindings import ACTS, keymap
 from velox_tui.screens.start import StartScreen
 from velox_tui.signs import Glyphs
 from velox_tui.starter import Starter
-from velox_tui.themes import DARK, LIGHT
+from velox_tui.themes import DARK, LIGHT, SIXTEEN
 
 if TYPE_CHECKING:
     from velox_tui.attacher import Attacher
@@ -24,7 +24,8 @@ _POLL_S: Final = 0.03
 class VeloxApp(App[None]):
     """The screen of one engine.
 
-    ``leaving`` is set when the user asked to leave; ``gone`` when the terminal has been given back.
+    ``leaving`` is set when the user asked to leave; ``gone`` when the terminal has been given back. ``record(severity,
+    text, part)`` takes what the screen tells into the log.
     """
 
     CSS_PATH = "styles/velox.tcss"
@@ -40,9 +41,11 @@ class VeloxApp(App[None]):
         self.animation_level = "none"
         self.register_theme(DARK)
         self.register_theme(LIGHT)
+        self.register_theme(SIXTEEN)
         if config.ui.theme in self.available_themes:
             self.theme = config.ui.theme
         self.on_signal: Callable[[], None] = lambda: None
+        self.record: Callable[[str, str, str], None] = lambda severity, text, part: None
 
     def on_mount(self) -> None:
         """Show what comes first."""
