@@ -10,6 +10,7 @@ from velox_engine.compile_children import share_out
 
 WORKS = """
 import os, sys, time
+sys.stdout.reconfigure(write_through=True)  # as with PYTHONUNBUFFERED: a line comes in pieces
 folder = sys.argv[1]
 for line in sys.stdin:
     before = len(os.listdir(folder))
