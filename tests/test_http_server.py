@@ -106,7 +106,7 @@ def test_who_dawdles_is_ended(served, monkeypatch):
 
 
 def test_an_answer_that_fails_is_told_once_and_the_next_is_tried(served, monkeypatch):
-    def fail(accept):
+    def fail(families, accept):
         raise RuntimeError("no text")
 
     monkeypatch.setattr(served.endpoints._exposition, "text", fail)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import statistics
 import sys
 import tempfile
@@ -24,7 +25,7 @@ from typing import Any
 from tests.yardstick.rows import ROWS, SELDOM, Row, Samples, Yardstick, best, measures
 from tests.yardstick.theirs import Programs
 from velox_engine.bench.environment import Surroundings
-from velox_engine.bench.measure import Bench, Cancel
+from velox_engine.bench.measure import Bench
 from velox_engine.bench.runner import alternate
 from velox_engine.lockfree.clock import calibrate
 from velox_engine.placement import this_machine
@@ -83,6 +84,8 @@ def main() -> int:
     machine, clock = this_machine(), calibrate()
     with tempfile.TemporaryDirectory() as name, Progress("measuring", lines=False) as progress:
         bench = Bench(machine, clock, Path(name), brief=False)
+        for number in (signal.SIGINT, signal.SIGTERM):  # what there is by then is shown
+            signal.signal(number, lambda *_: bench.cancel.request_stop())
         programs = Programs(asked.programs, (bench.cores[0], bench.cores[-1]), Path(name))
         yard = Yardstick(bench, programs, asked.seconds, tuple((asked.best or "").split()))
         known = measures(yard)
@@ -92,10 +95,10 @@ def main() -> int:
             yard.best = programs.best_of_two_cores(lambda text: progress(text, 0, 1))
         surroundings = Surroundings(machine, clock.source)
         often = [known[each] for each in names if each not in SELDOM]
-        samples, failed = alternate(often, asked.rounds, progress, Cancel())
+        samples, failed = alternate(often, asked.rounds, progress, bench.cancel)
         for each, most in SELDOM.items():
             if each in names:
-                found, wrong = alternate([known[each]], min(most, asked.rounds), progress, Cancel())
+                found, wrong = alternate([known[each]], min(most, asked.rounds), progress, bench.cancel)
                 samples, failed = samples | found, failed | wrong
     told = [judged(row, samples) for row in rows]
     print(table([row for row in told if row is not None]))
