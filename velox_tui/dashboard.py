@@ -41,6 +41,7 @@ def checked_app(
     for problem in screen_problems(config.ui.theme, config.ui.keys):
         raise problem if options.settings is None else placed(problem, options.settings.values)
     app = kind(config, starter, choose(config.ui.glyphs), read_only=options.read_only)
+    app.settings = options.settings
     if os.environ.get("NO_COLOR") and config.ui.theme.startswith("ansi"):
         app.theme = "velox-dark"  # without colours the terminal's own would be one on itself
     return app
