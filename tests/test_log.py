@@ -419,7 +419,7 @@ def test_two_engines_of_one_name_write_two_files(engine, tmp_path):
 
 
 def test_the_usual_place_is_the_state_directory_or_what_systemd_gives(tmp_path, monkeypatch):
-    for variable in ("XDG_STATE_HOME", "LOGS_DIRECTORY"):
+    for variable in ("XDG_STATE_HOME", "STATE_DIRECTORY", "LOGS_DIRECTORY"):
         monkeypatch.setenv(variable, str(tmp_path / variable))
         services = Services(configured(pipeline__name="mine"), lambda config, tell: [])
         services.prepare()
@@ -433,7 +433,6 @@ def test_the_usual_place_is_the_state_directory_or_what_systemd_gives(tmp_path, 
 def test_a_place_that_cannot_be_written_is_one_warning_and_the_run_goes_on(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-    monkeypatch.delenv("LOGS_DIRECTORY", raising=False)
     config = configured(pipeline__ingress_rate_hz="max", pipeline__count=1000)
     services = Services(config, lambda config, tell: [])
     services.prepare()
