@@ -15,6 +15,7 @@ from tests.ui_driving import recorded_app, settled, text_of
 from velox_engine.errors import ConfigError, EngineError
 from velox_engine.snapshot import State
 from velox_tui.bindings import ACTS, keymap
+from velox_tui.screens import main
 from velox_tui.screens.confirm import ConfirmScreen
 from velox_tui.screens.help import HelpScreen
 from velox_tui.screens.main import MainScreen
@@ -434,7 +435,7 @@ async def test_when_unfocused_it_paints_once_a_second(monkeypatch):
         monkeypatch.setattr(
             ui.screen,
             "paint",
-            lambda anyway=False: painted.append(clock[0]) or setattr(ui.screen, "_painted_at", clock[0]),
+            lambda anyway=False: painted.append(clock[0]) or ui.screen.pace.painted(clock[0]),
         )
         with monkeypatch.context() as meanwhile:
             meanwhile.setattr(time, "monotonic", lambda: clock[0])
@@ -442,6 +443,23 @@ async def test_when_unfocused_it_paints_once_a_second(monkeypatch):
                 clock[0] += 0.1
                 ui.screen.tick()
         assert 4 <= len(painted) <= 6
+
+
+@driven
+async def test_a_terminal_that_takes_nothing_is_given_nothing_and_told_of(monkeypatch):
+    async with recorded_app(monkeypatch) as ui:
+        waiting = [3]
+        monkeypatch.setattr(main, "waiting_writes", lambda app: waiting[0])
+        ui.sampler.change(dropped=123)
+        for _ in range(5):
+            ui.screen.tick()
+        await ui.pilot.pause()
+        assert "drop 123" not in text_of(ui.app)
+        waiting[0] = 0
+        ui.screen.tick()
+        await ui.pilot.pause()
+        assert "drop 123" in text_of(ui.app)
+        assert "slowed" in text_of(ui.app)
 
 
 @driven

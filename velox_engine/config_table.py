@@ -178,7 +178,7 @@ class UiSettings(Section):
 
     section = "ui"
     theme: str = _key(
-        "velox-dark", Text("[a-z][a-z0-9-]*", "a theme's name"), "velox-dark, velox-light, or Textual's own"
+        "velox-dark", Text("[a-z][a-z0-9-]*", "a theme's name"), "velox-dark, velox-light, velox-16, or Textual's own"
     )
     fps: float = _key(10, Number(1, 30, "per second"), "how often it is drawn, at most")
     window_secs: int = _key(60, Whole(10, 900, "s"), "how far back the graphs go; the nearest step is taken")

@@ -144,7 +144,8 @@ class Engine:
             self._cancelled = self._cancelled or reason
             if self._unstarted is not None:  # whoever leaves without waiting for the compiler leaves nothing behind
                 self._release(self._unstarted)
-        elif not supervisor.finished.is_set():
+            supervisor = self._supervisor  # it may have begun to run in between
+        if supervisor is not None and not supervisor.finished.is_set():
             supervisor.submit(Command("stop", (drain, reason)))
 
     def __enter__(self) -> Self:
@@ -218,6 +219,7 @@ class Engine:
 
         Raises `EngineError` or `ConfigError` when it is refused at once, and nothing is answered then.
         """
+        self.stop_asked = self.stop_asked or kind == "stop"
         supervisor = self._supervisor
         if supervisor is None and kind == "stop":
             self.request_stop(value[1], value[0])

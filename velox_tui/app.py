@@ -14,7 +14,7 @@ from velox_tui.bindings import ACTS, keymap
 from velox_tui.screens.start import StartScreen
 from velox_tui.signs import Glyphs
 from velox_tui.starter import Starter
-from velox_tui.themes import DARK, LIGHT
+from velox_tui.themes import DARK, LIGHT, SIXTEEN
 
 if TYPE_CHECKING:
     from velox_tui.attacher import Attacher
@@ -42,6 +42,7 @@ class VeloxApp(App[None]):
         self.animation_level = "none"
         self.register_theme(DARK)
         self.register_theme(LIGHT)
+        self.register_theme(SIXTEEN)
         if config.ui.theme in self.available_themes:
             self.theme = config.ui.theme
         self.on_signal: Callable[[], None] = lambda: None

@@ -12,12 +12,13 @@ from velox_engine.errors import VeloxError
 from velox_tui.app import VeloxApp
 from velox_tui.leaver import Leaver
 from velox_tui.options import RunOptions
-from velox_tui.screen_settings import screen_problems
+from velox_tui.screen_settings import OWN_THEMES, screen_problems
 from velox_tui.services import Services
 from velox_tui.signals import EXIT_BASE, Ending
 from velox_tui.signs import choose
 from velox_tui.starter import Starter
 from velox_tui.streams import complain
+from velox_tui.themes import DARK, SIXTEEN
 
 if TYPE_CHECKING:
     from velox_engine.engine import Engine
@@ -42,8 +43,11 @@ def checked_app(
         raise problem if options.settings is None else placed(problem, options.settings.values)
     app = kind(config, starter, choose(config.ui.glyphs), read_only=options.read_only)
     app.settings = options.settings
-    if os.environ.get("NO_COLOR") and config.ui.theme.startswith("ansi"):
-        app.theme = "velox-dark"  # without colours the terminal's own would be one on itself
+    if os.environ.get("NO_COLOR"):
+        if app.current_theme.ansi:
+            app.theme = DARK.name  # without colours the terminal's own would be one on itself
+    elif app.console.color_system == "standard" and config.ui.theme in OWN_THEMES:
+        app.theme = SIXTEEN.name  # mixed colours would all become grey
     return app
 
 

@@ -23,6 +23,7 @@ from velox_tui.glyphs import Glyphs
 from velox_tui.heat import HeatHistory
 from velox_tui.history import History
 from velox_tui.machine import own_cores
+from velox_tui.pace import Pace, waiting_writes
 from velox_tui.sampler import Sampler, series_names
 from velox_tui.scene import Glance, Look, Scene
 from velox_tui.screens.steering import Steering
@@ -56,7 +57,6 @@ PANELS: Final[dict[str, type[Panel]]] = {
     "events": Events,
     "figures": Figures,
 }
-_UNFOCUSED_S: Final = 1.0
 _HALF_TICK_S: Final = 0.02
 _FIRST_LOOK_S: Final = 0.02  # the sampler has seen something by then: a frame's time without an empty board
 _OWN_EVENTS: Final = 256
@@ -92,7 +92,7 @@ class MainScreen(Steering, Viewing, Tuning):
         self.frame_ms = float("nan")
         self._held: tuple[Glance, History, HeatHistory] | None = None
         self._painted = (-1, self.look)
-        self._painted_at = 0.0
+        self.pace = Pace(config.ui.fps)
         self._panel_at: dict[str, float] = {}
         self._journal: tuple[tuple[Event, ...], list[Event], bool, tuple[Event, ...]] = ((), [], True, ())
         self._state: State | None = None
@@ -128,8 +128,9 @@ class MainScreen(Steering, Viewing, Tuning):
         self.remember()
         self.lay_out()
 
-    def pace(self) -> None:
+    def take_pace(self) -> None:
         """Paint as often as the configuration says."""
+        self.pace = Pace(self.config.ui.fps)
         self._timer.stop()
         self._timer = self.set_interval(1 / self.config.ui.fps, self.tick)
 
@@ -180,10 +181,11 @@ class MainScreen(Steering, Viewing, Tuning):
     # ---- painting
 
     def tick(self) -> None:
-        """Take in what is new; paint, less often where nobody looks."""
+        """Take in what is new; paint, if it is time to."""
         try:
             self.take_in()
-            if self.app.app_focus or time.monotonic() - self._painted_at >= _UNFOCUSED_S:
+            waiting = waiting_writes(self.app)
+            if self.pace.due(time.monotonic(), self.frame_ms / 1000, waiting, self.app.app_focus):
                 self.paint()
         except NoMatches:
             return  # the screen is being taken down
@@ -228,6 +230,7 @@ class MainScreen(Steering, Viewing, Tuning):
             self.read_only,
             self.attached is not None,
             self._gone(),
+            self.pace.slowed(time.monotonic()),
         )
 
     def _gone(self) -> str:
@@ -260,7 +263,8 @@ class MainScreen(Steering, Viewing, Tuning):
             self.frame_ms = spent if math.isnan(self.frame_ms) else self.frame_ms + 0.1 * (spent - self.frame_ms)
         self._thread_s = used
         now = time.monotonic()
-        self._painted, self._painted_at, self._state = (glance.serial, self.look), now, glance.snapshot.state
+        self.pace.painted(now)
+        self._painted, self._state = (glance.serial, self.look), glance.snapshot.state
         scene = self.scene(glance)
         with self.app.batch_update():
             if self._is_due("status", Status.every, now, changed):

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from velox_tui.arrangement import neighbour
 from velox_tui.export import archive, exported, write_files
 from velox_tui.scene import DEPTHS, GROUPS, SERIES, WINDOWS
+from velox_tui.screen_settings import OWN_THEMES
 from velox_tui.screens.base import Dashboard
 from velox_tui.screens.help import HelpScreen, help_text
 from velox_tui.screens.symbol import SymbolScreen
-from velox_tui.themes import DARK, LIGHT
 from velox_tui.widgets.events import Events
 
 T = TypeVar("T")
@@ -118,8 +118,8 @@ class Viewing(Dashboard):
 
     def action_next_theme(self) -> None:
         """Take the next theme, ours first."""
-        others = sorted(name for name in self.app.available_themes if name not in (DARK.name, LIGHT.name))
-        self.app.theme = following((DARK.name, LIGHT.name, *others), self.app.theme)
+        others = sorted(name for name in self.app.available_themes if name not in OWN_THEMES)
+        self.app.theme = following((*OWN_THEMES, *others), self.app.theme)
         self.notify(f"theme {self.app.theme}", timeout=2)
 
     def action_export(self) -> None:
