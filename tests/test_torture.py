@@ -6,7 +6,6 @@ import pytest
 
 from tests.torture.cases import CASES
 
-
 # the others have tests of their own: the terminal's in test_ui_terminal, the device's in test_headless
 SHORT = (
     "signals",

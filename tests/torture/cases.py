@@ -180,7 +180,7 @@ def killed(home: Path, choose: random.Random) -> str:
     assert feed.oddities.cut_off is not None
     assert feed.oddities.gaps == 0
     assert last is not None, "the region of a killed engine stays readable"
-    assert count >= last.sink_written > 0, f"the journal has {count}, {last.sink_written} were told as written"
+    assert count >= last.sink_written, f"the journal has {count}, {last.sink_written} were told as written"
     with Tortured(home, "--name", "same", "--count", "1000", "--report", "r.json") as velox:
         code, err = velox.end()[::2]
         assert (code, "Traceback" in err) == (0, False), err
