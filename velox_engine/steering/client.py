@@ -67,6 +67,9 @@ class ControlClient:
             self._socket.sendall(encoded({"id": self._last, "do": do, **more}))
         except TimeoutError:
             raise EngineError(f"{self.who} does not read what it is asked: it is stopped or hangs") from None
+        except BrokenPipeError:  # it was closed from there: most likely it said why
+            answer = self._receive(time.monotonic() + TAKEN_S, do, False)
+            raise EngineError(str(answer.get("error", f"{self.who} has closed the connection"))) from None
         except OSError as error:
             raise EngineError(f"{self.who} {_why_not(error)}") from None
         return self._last
