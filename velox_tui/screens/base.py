@@ -88,7 +88,7 @@ class Dashboard(Screen[None]):
         """Show another layout."""
 
     @abstractmethod
-    def take_pace(self) -> None:
+    def keep_pace(self) -> None:
         """Paint as often as the configuration says."""
 
     @abstractmethod

@@ -128,10 +128,10 @@ class MainScreen(Steering, Viewing, Tuning):
         self.remember()
         self.lay_out()
 
-    def take_pace(self) -> None:
+    def keep_pace(self) -> None:
         """Paint as often as the configuration says."""
-        self.pace = Pace(self.config.ui.fps)
         self._timer.stop()
+        self.pace = Pace(self.config.ui.fps)
         self._timer = self.set_interval(1 / self.config.ui.fps, self.tick)
 
     def paint_keys(self) -> None:

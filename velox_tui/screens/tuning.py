@@ -87,7 +87,7 @@ class Tuning(Dashboard):
             "ui.glyphs": self._take_glyphs,
             "ui.mouse": lambda: self.velox.use_mouse(bool(new)),
             "ui.window_secs": self._take_window,
-            "ui.fps": self.take_pace,
+            "ui.fps": self.keep_pace,
             "book.depth": lambda: self.change_look(depth=new),
             "ui.keys": self._take_keys,
         }
