@@ -20,6 +20,8 @@ from velox_engine.snapshot import State
 from velox_engine.steering.client import ControlClient
 from velox_engine.telemetry import layout
 from velox_engine.telemetry.region import process_start
+from velox_tui.history import PERIOD_S, History
+from velox_tui.sampler import Sampler, series_names
 
 KILLS = int(os.environ.get("VELOX_KILLS", "30"))
 linux = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads and files are counted in /proc")
@@ -112,6 +114,33 @@ def test_a_watcher_sees_what_the_engine_is_and_what_it_was(attached, running):
     assert attached.lives
     assert not attached.died
     assert not attached.wait_stopped(0)
+
+
+def test_the_engines_own_past_is_in_the_graphs_from_the_first_moment(attached, running):
+    """What the history shows as rates adds up to what the engine counted, second by second."""
+    until(lambda: len(attached.reader().samples()["unix_ns"]) > 6, "there is a past")
+    sampler = Sampler(attached)
+    sampler.start()
+    until(lambda: sampler.latest is not None and sampler.latest.serial > 3, "it has looked a few times")
+    sampler.stop()
+    seen, samples = sampler.latest.snapshot, attached.reader().samples()
+    history = History(series_names(sampler.cores))
+    rows = list(sampler.rows)
+    assert len(rows) >= 6 + 2
+    times = [at for at, _ in rows]
+    assert times == sorted(times)
+    assert samples["unix_ns"][1] * 1e-9 in times
+    output = history.names.index("output")
+    begun = next(at for at, each in enumerate(samples["unix_ns"]) if each * 1e-9 == times[0])
+    whole = sum(
+        row[output] * (at - before)
+        for (at, row), before in zip(rows, [samples["unix_ns"][begun - 1] * 1e-9, *times], strict=False)
+    )
+    assert whole == pytest.approx(seen.output.processed - samples["output"][begun - 1], rel=1e-3, abs=2)
+    for row in rows:
+        history.add(*row)
+    assert history.last - history.first >= (times[-1] - times[0]) / PERIOD_S - 1
+    assert not np.isnan(history.latest("p99", 3))
 
 
 def test_commands_have_taken_effect_when_they_return(attached):

@@ -205,8 +205,8 @@ velox-tui 1.2.3 bench: full, 3 rounds in 65 s
                                             median                    least … largest     MAD
   histogram.record                            2.10 ns                     2.00 … 2.50   4.8 %
 
-                                   p50 µs           p99 µs  cpu % of a core
-  latency.1000.spin      53.0 (52.0–54.5) 1040 (1020–2000) 99.1 (99.0–99.2)
+  median ± MAD                      p50 µs        p99 µs         cpu %
+  latency.1000.spin            53.0 ± 1.00  1,040 ± 20.0   99.1 ± 0.10
 """
 
 

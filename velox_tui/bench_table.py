@@ -10,8 +10,8 @@ from velox_engine.bench.results import FigureResult, Results
 from velox_engine.bench.statistics import FEWEST, LEAST_CHANGE, Verdict
 
 _ID_WIDTH: Final = 40
-_CELL: Final = 17
-_RUN_WIDTH: Final = 24
+_CELL: Final = 14
+_RUN_WIDTH: Final = 28
 _CHANGED: Final = (Verdict.WORSE, Verdict.BETTER, Verdict.CHANGED)
 
 
@@ -83,16 +83,13 @@ def _row(name: str, figure: FigureResult) -> str:
 
 
 def _run_heading(names: list[str], figures: Mapping[str, FigureResult]) -> str:
-    titles = [f"{name.rpartition('.')[2].replace('_', ' ')} {figures[name].unit}" for name in names]
-    return f"{'':{_RUN_WIDTH}}" + "".join(f"{title:>{_CELL}}" for title in titles)
+    titles = [f"{name.rpartition('.')[2].replace('_', ' ')} {figures[name].unit.split()[0]}" for name in names]
+    return f"{'  median ± MAD':{_RUN_WIDTH}}" + "".join(f"{title:>{_CELL}}" for title in titles)
 
 
 def _run_row(names: list[str], figures: Mapping[str, FigureResult]) -> str:
-    cells = ""
-    for name in names:
-        told = figures[name].spread
-        median, least, largest = (number(value).replace(",", "") for value in (told.median, told.least, told.largest))
-        cells += f"{f'{median} ({least}–{largest})':>{_CELL}}"
+    told = [figures[name].spread for name in names]
+    cells = "".join(f"{f'{number(each.median)} ± {number(each.mad)}':>{_CELL}}" for each in told)
     return f"  {names[0].rpartition('.')[0]:{_RUN_WIDTH - 2}}{cells}"
 
 

@@ -42,6 +42,7 @@ def checked_app(
     for problem in screen_problems(config.ui.theme, config.ui.keys):
         raise problem if options.settings is None else placed(problem, options.settings.values)
     app = kind(config, starter, choose(config.ui.glyphs), read_only=options.read_only)
+    app.settings = options.settings
     if os.environ.get("NO_COLOR"):
         if app.current_theme.ansi:
             app.theme = DARK.name  # without colours the terminal's own would be one on itself
@@ -72,6 +73,7 @@ def _run(app: VeloxApp, config: Config, options: RunOptions, starter: Starter, s
     with ending.installed(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         leaver.start()
         try:
+            app.record = services.log.record
             app.run(mouse=config.ui.mouse)
         finally:
             leaver.left()
@@ -82,6 +84,8 @@ def _run(app: VeloxApp, config: Config, options: RunOptions, starter: Starter, s
         if starter.error is not None:
             return _not_started(starter.error, ending)
         crashed = bool(app.return_code) or app._exception is not None
+        if app._exception is not None:
+            services.log.failed("the screen crashed", app._exception)
         code = finished.code()
     return code or (_FAILED if crashed else 0)
 

@@ -4,7 +4,8 @@
 
 PROGRAMS is the folder of the built C++ programs ``pipe`` and ``book``; the ring is compiled here if there is a C++
 compiler. A short sweep first finds the C++ pipeline's best placement, batch and waiting. Then ours and theirs run
-alternately; the table gives medians, their ratio, and the least and largest ratio of a round. Uniform flow, bucketed
+alternately, each when the machine is calm; runs that others disturb are left out where at least three are left. The
+table gives medians, their ratio, and the least and largest ratio of a pair of runs. Uniform flow, bucketed
 book, nothing dropped, checksums and telemetry on; every run of either side proves that it lost nothing.
 
 Pytest does not collect this.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import statistics
 import sys
 import tempfile
@@ -21,10 +23,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tests.yardstick.calm import Calm
 from tests.yardstick.rows import ROWS, SELDOM, Row, Samples, Yardstick, best, measures
 from tests.yardstick.theirs import Programs
 from velox_engine.bench.environment import Surroundings
-from velox_engine.bench.measure import Bench, Cancel
+from velox_engine.bench.measure import Bench
 from velox_engine.bench.runner import alternate
 from velox_engine.lockfree.clock import calibrate
 from velox_engine.placement import this_machine
@@ -47,8 +50,8 @@ def judged(row: Row, samples: Samples) -> dict[str, Any] | None:
         told |= {"least": min(samples[mine]), "largest": max(samples[mine]), "met": ours <= row.target}
         return told
     theirs = statistics.median(samples[other])
-    ratios = [a / b for a, b in zip(samples[mine], samples[other], strict=False)]
-    ratio = ours / theirs
+    ratios = [a / b for a, b in zip(samples[mine], samples[other], strict=False) if b] or [float("nan")]
+    ratio = ours / theirs if theirs else float("nan")
     met = ratio <= row.target if row.lower else ratio >= row.target
     return told | {"theirs": theirs, "ratio": ratio, "least": min(ratios), "largest": max(ratios), "met": met}
 
@@ -71,6 +74,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.7, help="length of a run")
     parser.add_argument("--rows", help="only these, comma between: " + ", ".join(row.id for row in ROWS))
+    parser.add_argument("--patience", type=float, default=5, help="seconds to wait for a calm moment before each run")
     parser.add_argument("--best", help="the C++ pipeline's options, instead of a sweep")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples to FILE")
     asked = parser.parse_args()
@@ -83,6 +87,8 @@ def main() -> int:
     machine, clock = this_machine(), calibrate()
     with tempfile.TemporaryDirectory() as name, Progress("measuring", lines=False) as progress:
         bench = Bench(machine, clock, Path(name), brief=False)
+        for number in (signal.SIGINT, signal.SIGTERM):  # what there is by then is shown
+            signal.signal(number, lambda *_: bench.cancel.request_stop())
         programs = Programs(asked.programs, (bench.cores[0], bench.cores[-1]), Path(name))
         yard = Yardstick(bench, programs, asked.seconds, tuple((asked.best or "").split()))
         known = measures(yard)
@@ -91,19 +97,22 @@ def main() -> int:
         if "cpp.pipe" in names and not yard.best:
             yard.best = programs.best_of_two_cores(lambda text: progress(text, 0, 1))
         surroundings = Surroundings(machine, clock.source)
+        calm = Calm(asked.patience, bench.cancel)
+        known = {each: calm.wrapped(measure) for each, measure in known.items()}
         often = [known[each] for each in names if each not in SELDOM]
-        samples, failed = alternate(often, asked.rounds, progress, Cancel())
+        samples, failed = alternate(often, asked.rounds, progress, bench.cancel)
         for each, most in SELDOM.items():
             if each in names:
-                found, wrong = alternate([known[each]], min(most, asked.rounds), progress, Cancel())
+                found, wrong = alternate([known[each]], min(most, asked.rounds), progress, bench.cancel)
                 samples, failed = samples | found, failed | wrong
-    told = [judged(row, samples) for row in rows]
+    undisturbed = calm.undisturbed(samples)
+    told = [judged(row, undisturbed) for row in rows]
     print(table([row for row in told if row is not None]))
     around = surroundings.describe()
     if yard.best:
         print(f"C++: {' '.join(yard.best)}")
     busy = f"others {around['others_percent']} % of a core, steal {around['steal_percent']} %"
-    print(f"{around['cpu']}, {around['cores']} cores; {busy}")
+    print(f"{around['cpu']}, {around['cores']} cores; {busy}; {calm.told()}")
     for each, why in failed.items():
         print(f"{each}: {why}")
     if asked.json:

@@ -20,7 +20,7 @@ from velox_engine.engine import Engine
 
 Samples = dict[str, list[float]]
 SPLITS = ("two_1_3", "two_2_2", "two_3_1")
-RING_ITEMS = {1: 3_000_000, 64: 15_000_000}
+RING_ITEMS = {1: 3_000_000, 64: 10_000_000}
 READS_PER_S = 50
 
 

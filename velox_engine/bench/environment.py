@@ -32,7 +32,7 @@ class Surroundings:
         self._clock = clock_source
         self._load = load_average()
         self._times = psutil.cpu_times()
-        self._begun, self._used = time.monotonic(), _own_s()
+        self._begun, self._used = time.monotonic(), own_s()
 
     def describe(self) -> dict[str, Any]:
         """Return what is known, ready for JSON.
@@ -41,9 +41,9 @@ class Surroundings:
         the host took, in percent of all cores, ``None`` where the system does not tell it.
         """
         now, before = psutil.cpu_times(), self._times
-        passed, used = time.monotonic() - self._begun, _own_s() - self._used
+        passed, used = time.monotonic() - self._begun, own_s() - self._used
         whole = sum(now) - sum(before)
-        others = max(_busy(now) - _busy(before) - used, 0.0)
+        others = max(busy_s(now) - busy_s(before) - used, 0.0)
         stolen = getattr(now, "steal", None)
         percent = None if stolen is None or whole <= 0 else round(100 * (stolen - before.steal) / whole, 2)
         limit = self._machine.limit
@@ -60,13 +60,13 @@ class Surroundings:
         }
 
 
-def _own_s() -> float:
+def own_s() -> float:
     """Return the processor time of this process and of those that it started and waited for, s."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
-def _busy(times: Any) -> float:
+def busy_s(times: Any) -> float:
     """Return what all processes together took; guests of this machine are counted as ``user`` already."""
     return float(sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq")))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from velox_engine.config_rules import printable
 from velox_engine.errors import EngineError
 from velox_engine.steering.protocol import MOST_BYTES, ProtocolError, decoded, encoded
 
@@ -15,6 +16,8 @@ _CONNECT_S: Final = 2.0
 _AGAIN_S: Final = 0.02
 TAKEN_S: Final = 5.0
 """How long an engine may take until it has a request: its control server never waits, so a longer silence tells."""
+
+_LONGEST_REASON: Final = 400
 
 
 class ControlClient:
@@ -64,6 +67,9 @@ class ControlClient:
             self._socket.sendall(encoded({"id": self._last, "do": do, **more}))
         except TimeoutError:
             raise EngineError(f"{self.who} does not read what it is asked: it is stopped or hangs") from None
+        except BrokenPipeError:  # it was closed from there: most likely it said why
+            answer = self._receive(time.monotonic() + TAKEN_S, do, False)
+            raise EngineError(str(answer.get("error", f"{self.who} has closed the connection"))) from None
         except OSError as error:
             raise EngineError(f"{self.who} {_why_not(error)}") from None
         return self._last
@@ -90,7 +96,8 @@ class ControlClient:
             elif answer.get("ok"):
                 return answer
             else:
-                raise EngineError(str(answer.get("error", "refused without a reason")), state=answer.get("state"))
+                why = printable(str(answer.get("error", "refused without a reason")))
+                raise EngineError(why[:_LONGEST_REASON], state=answer.get("state"))
 
     def waiting(self) -> list[dict[str, Any]]:
         """Return the answers that have come, without waiting for any."""

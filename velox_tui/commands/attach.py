@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from velox_engine.config import Config, Given, Origin, resolve
+from velox_engine.config import Config, Given, Origin, Settings, resolve
 from velox_tui.options import Parser, RunOptions, UsageError, add_configuration
 
 if TYPE_CHECKING:
@@ -53,17 +53,17 @@ def main(arguments: Sequence[str]) -> int:
     if asked.serve and re.fullmatch(r"[A-Za-z][^:]*", asked.serve):  # what follows is the engine's name, no address
         asked.serve, asked.engine = "", [asked.serve, *asked.engine]
     word = engine_of(asked)
-    config = config_of(asked)
+    settings = settings_of(asked)
     if asked.serve is not None:
-        return serve(word, asked.serve, config)
+        return serve(word, asked.serve, settings.config)
 
     from velox_tui.cli import no_screen
     from velox_tui.finding import engines, meant
 
     problem = no_screen()
-    if problem is not None:
+    if problem is not None and not os.environ.get("TEXTUAL_DRIVER"):  # which draws elsewhere, such as in a browser
         raise UsageError(f"{problem}: attach needs one; velox-tui snapshot prints one look")
-    return show(meant(word, engines()), word, config, asked.read_only)
+    return show(meant(word, engines()), word, settings, asked.read_only)
 
 
 def engine_of(asked: Any) -> str | None:
@@ -73,14 +73,14 @@ def engine_of(asked: Any) -> str | None:
     return str(asked.engine[0]) if asked.engine else None
 
 
-def config_of(asked: Any) -> Config:
-    """Return the configuration in force, with what the options say of the screen."""
+def settings_of(asked: Any) -> Settings:
+    """Return the settings in force, with what the options say of the screen."""
     for given in asked.given:
         if not given.key.startswith("ui."):
             raise UsageError(f"--set: got {given.key}; allowed is ui.*: an engine that runs has its own settings")
     shown = [Given("ui.glyphs", "ascii", Origin("--ascii"))] if asked.ascii else []
     shown += [Given("ui.mouse", False, Origin("--no-mouse"))] if asked.no_mouse else []
-    return resolve(asked.config, [*asked.given, *shown], os.environ).config
+    return resolve(asked.config, [*asked.given, *shown], os.environ)
 
 
 def serve(word: str | None, where: str, config: Config) -> int:
@@ -104,10 +104,11 @@ def address(where: str) -> tuple[str, int]:
     return host.strip("[]") or HOST, int(port) if port else PORT
 
 
-def show(found: list[Found], word: str | None, config: Config, read_only: bool) -> int:
+def show(found: list[Found], word: str | None, settings: Settings, read_only: bool) -> int:
     """Open the dashboard on one of these engines; return the exit code."""
     from velox_engine.discovery import matching
     from velox_tui.attaching import run
     from velox_tui.finding import engines
 
-    return run(found, lambda: matching(engines(), word), config, RunOptions(read_only=read_only))
+    options = RunOptions(read_only=read_only, settings=settings)
+    return run(found, lambda: matching(engines(), word), settings.config, options)
