@@ -55,6 +55,8 @@ class Browser:
             page = next(each for each in await answer.json() if each["type"] == "page")
         self._socket = await self._session.ws_connect(page["webSocketDebuggerUrl"], max_msg_size=1 << 26)
         await self.call("Page.enable")
+        await self.call("Emulation.setFocusEmulationEnabled", enabled=True)
+        await self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(self.home / "files"))
         await self.call("Page.addScriptToEvaluateOnNewDocument", source=LISTEN)
         return self
 
@@ -105,8 +107,9 @@ class Browser:
 
     async def press(self, key):
         """Press a key that writes a character."""
-        for kind in ("keyDown", "keyUp"):
-            await self.call("Input.dispatchKeyEvent", type=kind, key=key, text=key if kind == "keyDown" else "")
+        await self.value("document.querySelector('.xterm-helper-textarea').focus()")
+        await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     async def picture(self):
         """Give what is seen, as PNG."""

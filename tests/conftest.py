@@ -14,10 +14,12 @@ os.environ.setdefault("VELOX_CACHE_DIR", str(Path(platformdirs.user_cache_dir("v
 @pytest.fixture(scope="session", autouse=True)
 def own_state(tmp_path_factory):
     """Let nothing that runs inside this process write into the developer's state directory."""
-    before = os.environ.get("XDG_STATE_HOME")
+    names = ("XDG_STATE_HOME", "STATE_DIRECTORY", "LOGS_DIRECTORY")
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
     yield
-    os.environ.pop("XDG_STATE_HOME") if before is None else os.environ.update(XDG_STATE_HOME=before)
+    del os.environ["XDG_STATE_HOME"]
+    os.environ.update(before)
 
 
 settings.register_profile("velox", deadline=None, max_examples=60)

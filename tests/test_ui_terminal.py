@@ -144,6 +144,10 @@ def test_a_crash_of_the_screen_restores_and_fails(terminal, tmp_path):
     assert screen.restored() == []
     assert b"broken on purpose" in screen.output
     assert report_of(tmp_path)["conserved"]
+    records = (tmp_path / "state" / "velox-tui" / "velox.log").read_text().splitlines()
+    (crash,) = [each for each in map(json.loads, records) if each["level"] == "error"]
+    assert crash["text"].startswith("the screen crashed\nTraceback")
+    assert crash["text"].endswith("RuntimeError: broken on purpose")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])

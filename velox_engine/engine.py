@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from velox_engine.assembly import Assembly, assemble
 from velox_engine.compiling import Progress, compile_stages
-from velox_engine.config import Config, checked
+from velox_engine.config import Config, LimitSettings, checked
 from velox_engine.discovery import tidy
 from velox_engine.errors import EngineError
 from velox_engine.jit import Interrupted
@@ -50,6 +50,7 @@ class Engine:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._limits = config.limits
         self._lock = threading.Lock()
         self._supervisor: Supervisor | None = None
         self._assembly: Assembly | None = None
@@ -245,6 +246,10 @@ class Engine:
             supervisor.submit(Command("lease", (slot, -1)))
         self._leases.give_back(slot)
 
+    def set_limits(self, limits: LimitSettings) -> None:
+        """Let the report judge the run by other limits than it was started with."""
+        self._limits = limits
+
     def note(self, severity: str, text: str) -> bool:
         """Add an event to those that snapshots and watchers show; ``severity`` is info, warning or error.
 
@@ -337,7 +342,7 @@ class Engine:
             books=[assembly.book.summary(symbol) for symbol in range(len(assembly.source.instruments))],
             instruments=assembly.source.instruments,
             source=assembly.source.describe(config),
-            limits=config.limits,
+            limits=self._limits,
             cpu_s=time.process_time() - self._cpu_s,
             clock_source=assembly.clock.source,
         )

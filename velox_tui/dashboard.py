@@ -42,6 +42,7 @@ def checked_app(
     for problem in screen_problems(config.ui.theme, config.ui.keys):
         raise problem if options.settings is None else placed(problem, options.settings.values)
     app = kind(config, starter, choose(config.ui.glyphs), read_only=options.read_only)
+    app.settings = options.settings
     if os.environ.get("NO_COLOR"):
         if app.current_theme.ansi:
             app.theme = DARK.name  # without colours the terminal's own would be one on itself

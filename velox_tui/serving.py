@@ -164,11 +164,12 @@ class _Viewer(AppService):
 
     async def stop(self) -> None:
         """Ask the process to end, and end it where it does not."""
-        process = self._process
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(super().stop(), _PATIENCE_S)
+        if self._process is None:
+            return
+        try:
+            await asyncio.wait_for(self._process.wait(), _PATIENCE_S)
         except TimeoutError:
-            if process is not None:
-                process.kill()
-        if process is not None:
-            await process.wait()
+            self._process.kill()
+            await self._process.wait()

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from velox_engine.config_rules import printable
 from velox_engine.errors import EngineError
 from velox_engine.steering.protocol import MOST_BYTES, ProtocolError, decoded, encoded
 
@@ -15,6 +16,8 @@ _CONNECT_S: Final = 2.0
 _AGAIN_S: Final = 0.02
 TAKEN_S: Final = 5.0
 """How long an engine may take until it has a request: its control server never waits, so a longer silence tells."""
+
+_LONGEST_REASON: Final = 400
 
 
 class ControlClient:
@@ -93,7 +96,8 @@ class ControlClient:
             elif answer.get("ok"):
                 return answer
             else:
-                raise EngineError(str(answer.get("error", "refused without a reason")), state=answer.get("state"))
+                why = printable(str(answer.get("error", "refused without a reason")))
+                raise EngineError(why[:_LONGEST_REASON], state=answer.get("state"))
 
     def waiting(self) -> list[dict[str, Any]]:
         """Return the answers that have come, without waiting for any."""

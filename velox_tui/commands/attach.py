@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     problem = no_screen()
     if problem is not None and not os.environ.get("TEXTUAL_DRIVER"):  # which draws elsewhere, such as in a browser
         raise UsageError(f"{problem}: attach needs one; velox-tui snapshot prints one look")
-    return show(meant(word, engines()), word, RunOptions(read_only=asked.read_only, settings=settings))
+    return show(meant(word, engines()), word, settings, asked.read_only)
 
 
 def engine_of(asked: Any) -> str | None:
@@ -104,11 +104,11 @@ def address(where: str) -> tuple[str, int]:
     return host.strip("[]") or HOST, int(port) if port else PORT
 
 
-def show(found: list[Found], word: str | None, options: RunOptions) -> int:
-    """Open the dashboard on one of these engines, which ``word`` means; return the exit code."""
+def show(found: list[Found], word: str | None, settings: Settings, read_only: bool) -> int:
+    """Open the dashboard on one of these engines; return the exit code."""
     from velox_engine.discovery import matching
     from velox_tui.attaching import run
     from velox_tui.finding import engines
 
-    assert options.settings is not None
-    return run(found, lambda: matching(engines(), word), options.settings.config, options)
+    options = RunOptions(read_only=read_only, settings=settings)
+    return run(found, lambda: matching(engines(), word), settings.config, options)

@@ -18,6 +18,7 @@ from velox_engine.errors import ConfigError
 from velox_tui import __version__
 from velox_tui.log.follower import Follower
 from velox_tui.log.formats import LEVELS, Format, make_record, read_by_journal
+from velox_tui.log.place import wanted_path
 from velox_tui.log.target import LogFile, TakenError, free_names
 from velox_tui.output import LineOutput
 
@@ -64,8 +65,9 @@ class LogService:
         """Open the file. One that cannot be written now is a warning; one that never can be is a `ConfigError`."""
         level, form = LEVELS[self._settings.level], self._settings.format
         handlers: list[logging.Handler] = []
-        if self._settings.file != "none":
-            self._file = self._opened(self._wanted_path())
+        path = wanted_path(self._config, os.environ)
+        if path is not None:
+            self._file = self._opened(path)
             self._file.setFormatter(Format("json" if form == "auto" else form, self._config.pipeline.name))
             handlers.append(self._file)
         if self.speaks and self._messages is not None:
@@ -127,15 +129,6 @@ class LogService:
             self._file.close()
 
     # ---- the file
-
-    def _wanted_path(self) -> Path:
-        name = f"{self._config.pipeline.name}.log"
-        if self._settings.file != "auto":
-            return Path(self._settings.file).expanduser().absolute()
-        import platformdirs
-
-        given = os.environ.get("LOGS_DIRECTORY", "").split(":")[0]  # systemd.exec(5)
-        return Path(given or platformdirs.user_state_dir("velox-tui")) / name
 
     def _opened(self, path: Path) -> LogFile:
         if self._settings.file == "auto":

@@ -25,8 +25,9 @@ from velox_tui.history import History
 from velox_tui.machine import own_cores
 from velox_tui.pace import Pace, waiting_writes
 from velox_tui.sampler import Sampler, series_names
-from velox_tui.scene import WINDOWS, Glance, Look, Scene
+from velox_tui.scene import Glance, Look, Scene
 from velox_tui.screens.steering import Steering
+from velox_tui.screens.tuning import Tuning, window_step
 from velox_tui.screens.viewing import Viewing
 from velox_tui.widgets.bundles import Bundles
 from velox_tui.widgets.cores import Cores
@@ -61,7 +62,7 @@ _FIRST_LOOK_S: Final = 0.02  # the sampler has seen something by then: a frame's
 _OWN_EVENTS: Final = 256
 
 
-class MainScreen(Steering, Viewing):
+class MainScreen(Steering, Viewing, Tuning):
     """Status, the board of panels, and the line of keys."""
 
     BINDINGS = bindings()
@@ -78,7 +79,7 @@ class MainScreen(Steering, Viewing):
     ) -> None:
         super().__init__()
         self.engine, self.config, self.glyphs, self.chosen, self.read_only = engine, config, glyphs, chosen, read_only
-        window = min(WINDOWS, key=lambda each: abs(math.log(each / config.ui.window_secs)))
+        window = window_step(config.ui.window_secs)
         self.usual_window = window
         self.look = Look(window=window, depth=config.book.depth, layout=config.ui.layout)
         self.sampler = self.make_sampler()
@@ -122,9 +123,22 @@ class MainScreen(Steering, Viewing):
         """Begin to look and to paint."""
         self.sampler.start()
         self.watch_symbol(self.look.symbol)
-        self.set_interval(1 / self.config.ui.fps, self.tick)
+        self._timer = self.set_interval(1 / self.config.ui.fps, self.tick)
         self.set_timer(_FIRST_LOOK_S, self.tick)
+        self.remember()
         self.lay_out()
+
+    def keep_pace(self) -> None:
+        """Paint as often as the configuration says."""
+        self._timer.stop()
+        self.pace = Pace(self.config.ui.fps)
+        self._timer = self.set_interval(1 / self.config.ui.fps, self.tick)
+
+    def paint_keys(self) -> None:
+        """Draw the line of keys anew."""
+        line = self.query_one(KeyLine)
+        line.forget()
+        line.paint()
 
     def on_unmount(self) -> None:
         """End what was begun."""
