@@ -523,7 +523,7 @@ async def test_dialogs_stand_any_size(monkeypatch):
 
 @driven
 async def test_an_error_in_the_screen_is_shown_without_every_variable(monkeypatch):
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012  # it comes when the application is left
         async with recorded_app(monkeypatch) as ui:
             monkeypatch.setattr(ui.screen, "take_in", lambda: 1 / 0)
             ui.screen.set_timer(0.01, ui.screen.tick)
