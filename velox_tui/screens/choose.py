@@ -17,6 +17,7 @@ from velox_engine.errors import EngineError
 from velox_tui.finding import who
 from velox_tui.listing import row_of, table
 from velox_tui.screens.confirm import RemoveScreen
+from velox_tui.widgets.choices import Choices
 
 _LOOK_S: Final = 1.0
 _KEYS: Final = "enter attaches   r removes what a dead engine left   q leaves"
@@ -47,7 +48,7 @@ class ChooseScreen(Screen[None]):
         with Vertical(id="engines"):
             yield Static("Which engine?", id="engines-title", markup=False)
             yield Static("", id="engines-heads", markup=False)
-            yield OptionList(id="engines-list", compact=True, markup=False)
+            yield Choices(id="engines-list", compact=True, markup=False)
             yield Static(_KEYS_READ_ONLY if self._read_only else _KEYS, id="engines-keys", markup=False)
 
     def on_mount(self) -> None:
