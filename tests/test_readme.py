@@ -4,15 +4,19 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.attaching import own_directory
+from tests.attaching import surroundings as run_directory
 from tests.command import ROOT, environment
-from tests.running import of_the_run
+from tests.running import of_the_run, until
 from velox_engine.config import KEYS
+from velox_engine.discovery import find_engines
 from velox_tui.commands import COMMANDS
 
 README = (ROOT / "README.md").read_text()
@@ -49,18 +53,28 @@ def shell(tmp_path, compile_cache):
             check=False,
         )
 
-    return run
+    with own_directory():
+        surroundings |= run_directory()
+        yield run
+        for each in find_engines():  # what a failed test left running
+            if each.alive:
+                os.kill(each.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("commands", SESSIONS, ids=first_words)
 def test_every_command_does_what_it_says(shell, commands):
+    logs = []  # of what runs in the background until a later command ends it
     for command in commands:
         done = shell(command)
         assert (done.returncode, of_the_run(done.stderr)) == (0, ""), command
-        if "--report -" in command:
+        if command.endswith("&"):
+            logs.append(re.search(r"> (\S+) 2>&1 &$", command)[1])
+        elif "--report -" in command:
             assert json.loads(done.stdout)["conserved"]
         elif "--no-ui" in command:
             assert "conserved   yes" in done.stdout
+    for log in logs:
+        until(lambda log=log: "conserved   yes" in shell(f"cat {log}").stdout, "it has ended with its statistics")
 
 
 def test_the_two_commands_of_a_fresh_machine_are_what_ci_runs():
