@@ -24,6 +24,8 @@ from velox_engine.steering.protocol import REQUESTS
 from velox_engine.steering.server import ControlServer
 
 _PATIENCE_S = 20.0
+_LAST_REQUEST = b'\n{"id":-987654321,"do":"state"}\n'
+_LAST_ANSWER = b'"id":-987654321,'
 
 
 class _Engine:
@@ -70,7 +72,9 @@ class ControlTarget:
         self._folder.cleanup()
 
     def make(self, choose: random.Random) -> bytes:
-        """What a client sends."""
+        """What a client sends: damaged requests, or whole ones with anything in their members."""
+        if choose.random() < 0.5:
+            return b"".join(_request(choose) for _ in range(choose.choice((1, 1, 3, 20))))
         most = 200_000 if choose.random() < 0.02 else 4000
         return mutated(choose, self._corpus, text=True, most=most)[: 4 << 14]
 
@@ -85,8 +89,11 @@ class ControlTarget:
             try:
                 client.sendall(data[:cut])
                 client.sendall(data[cut:])
-                client.shutdown(socket.SHUT_WR)
-                while came := client.recv(1 << 16):
+                if choose.random() < 0.1:
+                    return "left at once"
+                # an end would have the requests before it forgotten; the answer to a last one tells that all are read
+                client.sendall(_LAST_REQUEST)
+                while _LAST_ANSWER not in heard and (came := client.recv(1 << 16)):
                     heard += came
             except (BrokenPipeError, ConnectionResetError):
                 pass
@@ -97,7 +104,36 @@ class ControlTarget:
         if choose.random() < 0.05:
             with ControlClient(self._path, "it") as other:
                 assert other.ask("state", _PATIENCE_S)["ok"]
-        return "answered" if heard else "silent"
+        return "answered" if _LAST_ANSWER in heard else "refused" if b'"id":null' in heard else "ended"
+
+
+def _request(choose: random.Random) -> bytes:
+    depth = choose.choice((50, 400, 900, 950, 980, 995, 3000))
+    anything: list[Any] = [
+        None,
+        True,
+        0,
+        -1,
+        3,
+        2**31,
+        2**53 + 1,
+        2**70,
+        1.5,
+        1e308,
+        float("inf"),
+        float("nan"),
+        "",
+        "max",
+    ]
+    anything += ["x" * 3000, "\x1b[2J", "\ud800", [], {}, [1], {"a": 1}]
+    request: dict[str, Any] = {"id": choose.randrange(9), "do": choose.choice(REQUESTS)}
+    for name in choose.sample(("id", "do", "per_second", "symbol", "drain", "more"), choose.randint(0, 3)):
+        request[name] = choose.choice(anything)
+    line = json.dumps(request)
+    if choose.random() < 0.1:
+        nested = choose.choice(("[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth))
+        line = line[:-1] + f', "{choose.choice(("id", "do", "per_second", "symbol", "drain"))}": {nested}}}'
+    return line.encode() + b"\n"
 
 
 class ControlClientTarget:
