@@ -499,10 +499,39 @@ async def test_a_terminal_that_takes_nothing_is_given_nothing_and_told_of(monkey
         await ui.pilot.pause()
         assert "drop 123" not in text_of(ui.app)
         waiting[0] = 0
-        ui.screen.tick()
-        await ui.pilot.pause()
-        assert "drop 123" in text_of(ui.app)
+        end = time.monotonic() + 30
+        while "drop 123" not in text_of(ui.app):  # a panel is painted so often and no more
+            assert time.monotonic() < end
+            ui.sampler.change(dropped=123)
+            ui.screen.tick()
+            await ui.pilot.pause(0.05)
         assert "slowed" in text_of(ui.app)
+
+
+@driven
+async def test_dialogs_stand_any_size(monkeypatch):
+    async with recorded_app(monkeypatch) as ui:
+        for size in ((4, 55), (2, 1), (14, 3), (1, 1)):
+            for key in ("s", "ctrl+p", "question_mark", "q"):
+                await ui.pilot.resize_terminal(120, 40)
+                await ui.pilot.press(key)
+                await ui.pilot.resize_terminal(*size)
+                await ui.pilot.press("a", "pagedown", "tab", "pageup", "pagedown")
+                while not isinstance(ui.app.screen, MainScreen):
+                    await ui.pilot.press("escape")
+
+
+@driven
+async def test_an_error_in_the_screen_is_shown_without_every_variable(monkeypatch):
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012  # it comes when the application is left
+        async with recorded_app(monkeypatch) as ui:
+            monkeypatch.setattr(ui.screen, "take_in", lambda: 1 / 0)
+            ui.screen.set_timer(0.01, ui.screen.tick)
+            while ui.app.is_running:
+                await asyncio.sleep(0.01)
+            told = "".join(segment.text for each in ui.app._exit_renderables for segment in each.segments)
+            assert "ZeroDivisionError" in told
+            assert "locals" not in told
 
 
 @driven
