@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import sys
 from pathlib import Path
+
+import platformdirs
+
+os.environ.setdefault("VELOX_CACHE_DIR", str(Path(platformdirs.user_cache_dir("velox-tui")).resolve()))
 
 from tests.fuzz.running import fuzz, tried
 from tests.fuzz.targets import TARGETS

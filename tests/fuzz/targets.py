@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from tests.fuzz.decoders import DecoderTarget
 from tests.fuzz.feeds import FeedTarget, StreamTarget
 from tests.fuzz.region import RegionTarget
 from tests.fuzz.running import Target
@@ -15,6 +16,10 @@ TARGETS: dict[str, Callable[[], Target]] = {
     **{
         name: partial(FeedTarget, name)
         for name in ("lobster", "itch", "dbn", "coinbase", "binance", "tardis", "journal")
+    },
+    **{
+        f"{name}-decoder": partial(DecoderTarget, name)
+        for name in ("lobster", "itch", "dbn", "coinbase", "binance", "tardis")
     },
     "lobster-book": partial(FeedTarget, "lobster", seeded=True),
     "coinbase-book": partial(FeedTarget, "coinbase", seeded=True),
