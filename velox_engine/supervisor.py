@@ -90,7 +90,7 @@ class Supervisor:
         self._notes: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self._draining: list[Command] = []
         self._deadline = 0.0
-        self._stopping: Command | None = None
+        self._stopping: list[Command] = []
         self._serial = 0
         self._reader = TelemetryReader(assembly.region)
         self._next_control = self._next_sample = 0.0
@@ -185,7 +185,7 @@ class Supervisor:
         except BaseException as error:  # whatever it is: the workers must not be left running unwatched
             self.failure = self.failure or f"supervisor: {type(error).__name__}: {error}"
             self.state = State.FAILED
-            self._end(None)
+            self._end()
 
     def _begin(self) -> None:
         chronicle = self.chronicle
@@ -340,14 +340,15 @@ class Supervisor:
     def _stop(self, command: Command) -> None:
         drain, reason = command.value
         if self.state in _RUNNING_STATES and drain:
-            self._stopping = command
+            self._stopping.append(command)
             self._begin_drain(reason)
             return
         if (self.state is State.DRAINING or self._deadline) and drain:  # a failed engine drains what it can as well
-            self._stopping = command
+            self._stopping.append(command)
             return
         self.reason = self.reason or reason
-        self._end(command)
+        self._stopping.append(command)
+        self._end()
 
     def _lease(self, command: Command) -> None:
         slot, symbol = command.value
@@ -438,8 +439,8 @@ class Supervisor:
             self.reason = self.reason if self._stopping or get_word(self._words, word.ENDED) else ""
         for command in waiting:
             command.finish(error)
-        if self._stopping is not None or problem is not None or self.state is State.FAILED:
-            self._end(self._stopping)
+        if self._stopping or problem is not None or self.state is State.FAILED:
+            self._end()
 
     def _watch_heartbeats(self) -> None:
         now = read_ticks()
@@ -463,7 +464,7 @@ class Supervisor:
             self._order(Phase(int(self._words[word.PHASE])), rebase=True)
         self._drift_ns = drift
 
-    def _end(self, command: Command | None) -> None:
+    def _end(self) -> None:
         """Stop the workers and leave; the region holds their last words."""
         set_word(self._words, word.STOP, 1)
         give_up = time.monotonic() + _JOIN_S
@@ -480,11 +481,12 @@ class Supervisor:
             self._paused_at = 0.0
         self.chronicle.control[layout.CONTROL_PAUSED_NS] = int(self._paused_s * 1e9)
         self._enter(State.FAILED if self.failure else State.STOPPED)
+        self.chronicle.write_control()  # one that had failed before enters nothing, and has last words as well
         with self.changed:
             self.finished.set()
             self.changed.notify_all()
-        if command is not None:
-            command.finish()
+        for command in (*self._stopping, *self._draining):
+            self._answer_late(command)
         while not self._queue.empty():
             self._answer_late(self._queue.get())
 
@@ -497,7 +499,7 @@ class Supervisor:
         self._publish_source()
 
     def _answer_late(self, command: Command) -> None:
-        """Answer what came after the end: a stop is satisfied, anything else is refused."""
+        """Answer what waited for the end or came after it: a stop is satisfied, anything else is refused."""
         command.finish(None if command.kind == "stop" else self._refuse(command, "running"))
 
     @property
