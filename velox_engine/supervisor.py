@@ -20,6 +20,7 @@ import numpy as np
 from velox_engine.assembly import Assembly, gap_ticks, worker_arguments, write_instruments
 from velox_engine.errors import EngineError
 from velox_engine.lockfree.clock import read_ticks
+from velox_engine.lockfree.ring import RELEASED
 from velox_engine.lockfree.seqlock import seqlock_begin, seqlock_end
 from velox_engine.snapshot import Snapshot, State
 from velox_engine.stages import control as word
@@ -392,7 +393,9 @@ class Supervisor:
         generated = int(self._assembly.region.payload(Block.CURSORS)[layout.CURSOR_GENERATED])
         if count and generated >= count:
             return "count reached"
-        if decoder is None or not decoder.ended:
+        # a short file may be read to its end long before all of it is taken
+        taken = get_word(self._assembly.source.staging.ring.words, RELEASED)
+        if decoder is None or not decoder.ended or taken < decoder.staged:
             return "duration reached"
         if decoder.feed.oddities.cut_off:
             self.chronicle.event("warning", f"{decoder.feed.path}: {decoder.feed.oddities.cut_off}")

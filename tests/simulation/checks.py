@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tests.simulation.people import DAMAGED
 from velox_engine.feeds.random_stream import exponential, stream_key
 from velox_engine.feeds.synthetic import GAP_STREAM, make_synthetic, synthetic_fill
 from velox_engine.jit import compiled, int64
@@ -267,6 +268,9 @@ def check_report(world):
     if world.recorded:
         invalid = int((~world.decoder.is_valid()[: world.generated + seeded]).sum())
         expect(rejected == invalid, f"{rejected} records were rejected, {invalid} are not valid")
+        all_taken = world.generated + seeded == world.decoder.staged
+        ended = world.supervisor.reason in ("end of file", DAMAGED)
+        expect(not ended or all_taken, f"{world.decoder.staged} were read, {world.generated + seeded} taken")
 
 
 def check_commands(world):

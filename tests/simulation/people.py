@@ -64,6 +64,11 @@ class SimulatedDecoder:
         if self._done == len(self.records):
             self.end()
 
+    @property
+    def staged(self):
+        """How many records were staged."""
+        return self._done
+
     def end(self):
         """Nothing more will come."""
         self._ended = True
