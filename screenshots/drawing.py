@@ -74,7 +74,7 @@ def _shape(sign: str, x: float, y: float, color: str) -> str | None:
         part = (code - 0x2580) / 8
         return _rect(x, y + HIGH * (1 - part), WIDE + 0.2, HIGH * part + 0.2, color)
     if "▉" <= sign <= "▏":
-        return _rect(x, y + 2, WIDE * (0x2590 - code) / 8, HIGH - 4, color)
+        return _rect(x, y, WIDE * (0x2590 - code) / 8, HIGH + 0.2, color)
     if sign not in _FRAMES:
         return None
     right, bottom = x + WIDE, y + HIGH

@@ -5,10 +5,9 @@ by each contestant in turn, in this one process and pinned to one core; the tabl
 ``--yardstick`` is a program that is called as ``PROGRAM l3 LIST 3`` between our rounds and prints
 ``METRIC updates_per_s N`` (order-level book with a hash map, best prices read after every message).
 
-Ours, in four ways: *read each* compares with a program that reads both best prices after every message, as one compiled
-loop does here; *batches* are calls of `exact_apply` with 256 records in cache, as the order-book stage makes them;
-*ExactBook* is the Python class with 4,096 records a call; *one by one* is the Python class with one record a call and
-``best`` after each.
+Ours are those of ``velox-tui bench`` (`velox_engine.bench.books`), four ways: *read each* compares with a program that
+reads both best prices after every message, *batches* lie in cache as the order-book stage finds them, *ExactBook* is
+the Python class with 4,096 records a call, *one by one* the same with one record a call and ``best`` after each.
 
 ``--peers`` also times what can be imported of ``order_book``, ``sortedcontainers``, ``nautilus_trader`` and
 ``hftbacktest`` on the same events. The Python ones get objects made beforehand and fewer events, and read the best
@@ -22,7 +21,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -38,110 +36,16 @@ import psutil
 from numpy.typing import NDArray
 
 from tests import order_list
-from velox_engine.books.exact import ExactBook
-from velox_engine.books.exact_core import apply_records, step
-from velox_engine.books.exact_grow import grow
-from velox_engine.books.exact_memory import address_of, ladder_at
-from velox_engine.books.exact_state import ExactState, make_exact, with_entries
-from velox_engine.jit import compiled
-from velox_engine.records import Instrument, Transactions
+from velox_engine.bench.books import Begun, from_python, in_batches, one_by_one, read_each
+from velox_engine.bench.measure import Cancel, Figure, Measure
+from velox_engine.bench.runner import alternate
+from velox_engine.bench.statistics import spread
 
-BATCH = 256
-LONG_BATCH = 4096
 FEW = 100_000
 """Messages that a contestant gets whose every update is a call from Python."""
 
-Contestant = Callable[[], tuple[float, int]]
-"""Runs once; returns seconds and how many messages it applied in them."""
 
-
-@compiled
-def apply_and_read(books: Any, records: Any, start: Any, count: Any, seen: Any) -> Any:
-    """As `apply_records`, and read both best prices after each record; their sum of exclusive ors goes to ``seen``."""
-    book = books[0]
-    first = address_of(records) + 64 * start
-    done = 0
-    total = 0
-    while done < count and step(book, first, done, count):
-        total += ladder_at(book.ladders, 0).best ^ ~ladder_at(book.ladders, 1).best
-        done += 1
-    seen[0] += total
-    return done
-
-
-def fill(records: Transactions, preload: int) -> ExactState:
-    """A book with the preload applied."""
-    state, done = with_entries(make_exact(1)), 0
-    while done < preload:
-        done += apply_records(state.book, records, done, preload - done)
-        if done < preload:
-            state = grow(state)
-    return state
-
-
-def read_each(records: Transactions, preload: int) -> Contestant:
-    seen = np.zeros(1, np.int64)
-
-    def run() -> tuple[float, int]:
-        state, done = fill(records, preload), preload
-        begin = time.perf_counter()
-        while done < len(records):
-            done += apply_and_read(state.book, records, done, len(records) - done, seen)
-            if done < len(records):
-                state = grow(state)
-        return time.perf_counter() - begin, len(records) - preload
-
-    return run
-
-
-def in_batches(records: Transactions, preload: int) -> Contestant:
-    ring = order_list.aligned(LONG_BATCH)
-
-    def run() -> tuple[float, int]:
-        state, spent = fill(records, preload), 0.0
-        for start in range(preload, len(records), LONG_BATCH):
-            part = records[start : start + LONG_BATCH]
-            ring[: len(part)] = part  # what decoding costs is not the book's
-            begin, done = time.perf_counter(), 0
-            while done < len(part):
-                count = min(BATCH, len(part) - done)
-                applied = apply_records(state.book, ring, done, count)
-                done += applied
-                if applied < count:
-                    state = grow(state)
-            spent += time.perf_counter() - begin
-        return spent, len(records) - preload
-
-    return run
-
-
-def from_python(records: Transactions, preload: int) -> Contestant:
-    def run() -> tuple[float, int]:
-        book = ExactBook([Instrument("X")])
-        book.apply(records[:preload])
-        begin = time.perf_counter()
-        for start in range(preload, len(records), LONG_BATCH):
-            book.apply(records[start : start + LONG_BATCH])
-        return time.perf_counter() - begin, len(records) - preload
-
-    return run
-
-
-def one_by_one(records: Transactions, preload: int) -> Contestant:
-    def run() -> tuple[float, int]:
-        book = ExactBook([Instrument("X")])
-        book.apply(records[:preload])
-        singles = [records[i : i + 1] for i in range(preload, preload + FEW)]
-        begin = time.perf_counter()
-        for single in singles:
-            book.apply(single)
-            book.best("X")
-        return time.perf_counter() - begin, len(singles)
-
-    return run
-
-
-def bmoscon(messages: NDArray[np.void], preload: int) -> Contestant:
+def bmoscon(messages: NDArray[np.void], preload: int) -> Begun:
     """order_book: levels only, so it gets each level's total."""
     from order_book import OrderBook
 
@@ -166,7 +70,7 @@ def bmoscon(messages: NDArray[np.void], preload: int) -> Contestant:
     return run
 
 
-def sorted_dicts(messages: NDArray[np.void], preload: int) -> Contestant:
+def sorted_dicts(messages: NDArray[np.void], preload: int) -> Begun:
     """sortedcontainers: a SortedDict of levels a side, each a dict of orders in time order; a dict of all orders."""
     from sortedcontainers import SortedDict
 
@@ -203,7 +107,7 @@ def sorted_dicts(messages: NDArray[np.void], preload: int) -> Contestant:
     return run
 
 
-def nautilus(messages: NDArray[np.void], preload: int) -> Contestant:
+def nautilus(messages: NDArray[np.void], preload: int) -> Begun:
     """nautilus_trader: an order-level OrderBook, deltas made beforehand."""
     from nautilus_trader.model.book import OrderBook
     from nautilus_trader.model.data import BookOrder, OrderBookDelta
@@ -239,7 +143,7 @@ def nautilus(messages: NDArray[np.void], preload: int) -> Contestant:
     return run
 
 
-def hftbacktest_depth(messages: NDArray[np.void], preload: int) -> Contestant:
+def hftbacktest_depth(messages: NDArray[np.void], preload: int) -> Begun:
     """hftbacktest: its array depth (ROIVector) fed with level totals by its own event loop, the only way to it."""
     import numba
     from hftbacktest import BUY_EVENT, DEPTH_EVENT, LOCAL_EVENT, SELL_EVENT, BacktestAsset, ROIVectorMarketDepthBacktest
@@ -277,7 +181,7 @@ def hftbacktest_depth(messages: NDArray[np.void], preload: int) -> Contestant:
     return run
 
 
-PEERS: dict[str, tuple[str, Callable[[NDArray[np.void], int], Contestant]]] = {
+PEERS: dict[str, tuple[str, Callable[[NDArray[np.void], int], Begun]]] = {
     "order-book, levels": ("order_book", bmoscon),
     "sortedcontainers, orders": ("sortedcontainers", sorted_dicts),
     "nautilus_trader OrderBook, orders": ("nautilus_trader", nautilus),
@@ -285,7 +189,7 @@ PEERS: dict[str, tuple[str, Callable[[NDArray[np.void], int], Contestant]]] = {
 }
 
 
-def yardstick(program: str, path: Path) -> Contestant:
+def yardstick(program: str, path: Path) -> Begun:
     def run() -> tuple[float, int]:
         told = subprocess.run([program, "l3", str(path), "3"], capture_output=True, text=True, check=True).stdout
         rate = next(float(line.split()[2]) for line in told.splitlines() if line.startswith("METRIC updates_per_s "))
@@ -320,11 +224,11 @@ def main() -> None:
             order_list.write(path, *order_list.generated(chosen.messages, live=chosen.live))
         preload, messages = order_list.read(path)
         records = order_list.as_transactions(messages)
-        contestants: dict[str, Contestant] = {
+        contestants: dict[str, Begun] = {
             "ours, read each": read_each(records, preload),
             "ours, batches": in_batches(records, preload),
             "ours, ExactBook": from_python(records, preload),
-            "ours, one by one": one_by_one(records, preload),
+            "ours, one by one": one_by_one(records, preload, FEW),
         }
         if chosen.yardstick:
             contestants["yardstick"] = yardstick(chosen.yardstick, path)
@@ -335,17 +239,22 @@ def main() -> None:
         if chosen.only:
             parts = chosen.only.split(",")
             contestants = {name: run for name, run in contestants.items() if any(part in name for part in parts)}
-        rates: dict[str, list[float]] = {name: [] for name in contestants}
-        for run in contestants.values():
-            run()  # compiles, warms
-        for _ in range(chosen.rounds):
-            for name, run in contestants.items():
+
+        def measure(name: str, run: Begun) -> Measure:
+            def rate() -> tuple[float]:
                 wait_for_quiet(chosen.core, chosen.patience)
                 seconds, count = run()
-                rates[name].append(count / seconds / 1e6)
+                return (count / seconds / 1e6,)
+
+            return Measure(name, (Figure("", "M updates/s", "higher"),), rate)
+
+        measures = [measure(name, run) for name, run in contestants.items()]
+        rates, failed = alternate(measures, chosen.rounds, lambda what, done, total: None, Cancel())
     print(f"{'M updates/s':36} {'median':>8} {'best':>8}")
     for name, found in rates.items():
-        print(f"{name:36} {statistics.median(found):8.2f} {max(found):8.2f}")
+        print(f"{name:36} {spread(found).median:8.2f} {max(found):8.2f}")
+    for name, why in failed.items():
+        print(f"{name:36} failed: {why}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -28,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests import order_list
+from velox_engine.bench.statistics import spread
 from velox_engine.books.exact_grow import grow
 from velox_engine.books.exact_ladder import enter_price, leave_price
 from velox_engine.books.exact_memory import highest_bit, ladder_at
@@ -177,7 +177,7 @@ def main() -> None:
     print(f"{len(rows):,} openings and closings in {len(messages):,} messages")
     print(f"{'ns each':30} {'median':>8} {'best':>8}")
     for name, found in spent.items():
-        print(f"{name:30} {statistics.median(found):8.1f} {min(found):8.1f}")
+        print(f"{name:30} {spread(found).median:8.1f} {min(found):8.1f}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parent.parent
 def environment(home, **more):
     """Make an environment without settings of Velox, with a home directory of its own."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("VELOX_")}
-    own = {"HOME": str(home), "XDG_CONFIG_HOME": str(Path(home) / "config"), "PYTHONPATH": str(ROOT)}
+    own = {"HOME": str(home), "PYTHONPATH": str(ROOT)}
+    own |= {f"XDG_{name}_HOME": str(Path(home) / name.lower()) for name in ("CONFIG", "STATE")}
     return {**clean, **own, "COLUMNS": "100", **more}
 
 

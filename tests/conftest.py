@@ -10,6 +10,18 @@ from hypothesis import settings
 # compiled code of one state of the sources is made once, also for processes that tests start with a home of their own
 os.environ.setdefault("VELOX_CACHE_DIR", str(Path(platformdirs.user_cache_dir("velox-tui")).resolve()))
 
+
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory):
+    """Let nothing that runs inside this process write into the developer's state directory."""
+    names = ("XDG_STATE_HOME", "STATE_DIRECTORY", "LOGS_DIRECTORY")
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+    yield
+    del os.environ["XDG_STATE_HOME"]
+    os.environ.update(before)
+
+
 settings.register_profile("velox", deadline=None, max_examples=60)
 settings.load_profile("velox")
 

@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.scraping import OPENMETRICS, get, scraped, values
 
 ROOT = Path(__file__).resolve().parent.parent
+_CLIENTS = 4
 _COUNTED = ("counter", "histogram")
 
 
@@ -73,22 +74,35 @@ class Run:
 
 def scrape_steadily(
     url: str, per_second: float, seconds: float
-) -> tuple[list[float], list[tuple[str, str]], list[str]]:
-    """Scrape on an absolute schedule; return how long each took, the answers and what went wrong."""
-    took, answers, wrong = [], [], []
+) -> tuple[list[float], list[list[tuple[str, str]]], list[str]]:
+    """Scrape on an absolute schedule, by several clients in turn so that a slow answer delays no other scrape.
+
+    Return how long each took, every client's answers, and what went wrong.
+    """
+    took: list[float] = []
+    answers: list[list[tuple[str, str]]] = [[] for _ in range(_CLIENTS)]
+    wrong: list[str] = []
     begun = time.monotonic()
-    for number in range(int(per_second * seconds)):
-        time.sleep(max(begun + number / per_second - time.monotonic(), 0))
-        asked = time.monotonic()
-        try:
-            status, headers, text = get(f"{url}/metrics", accept=OPENMETRICS if number % 2 else None)
-            if status == 200:
-                answers.append((text, headers["Content-Type"]))
-            else:
-                wrong.append(f"status {status}")
-        except OSError as error:
-            wrong.append(repr(error))
-        took.append(time.monotonic() - asked)
+
+    def scrape(client: int) -> None:
+        for number in range(client, int(per_second * seconds), _CLIENTS):
+            due = begun + number / per_second
+            time.sleep(max(due - time.monotonic(), 0))
+            try:
+                status, headers, text = get(f"{url}/metrics", accept=OPENMETRICS if client % 2 else None)
+                if status == 200:
+                    answers[client].append((text, headers["Content-Type"]))
+                else:
+                    wrong.append(f"status {status}")
+            except OSError as error:
+                wrong.append(repr(error))
+            took.append(time.monotonic() - due)
+
+    clients = [threading.Thread(target=scrape, args=(client,)) for client in range(_CLIENTS)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
     return took, answers, wrong
 
 
@@ -157,7 +171,7 @@ def hostile(url: str, ended: threading.Event):
 def measured(name: str, rate: str, scrapes: float, seconds: float, enemies: bool = False) -> bool:
     """Do one run and tell what it was like; say whether all was well."""
     with tempfile.TemporaryDirectory() as home:
-        run = Run(home, rate, seconds + 2)
+        run = Run(home, rate, seconds + 5)
         took, answers, wrong = [], [], []
         with hostile(run.url, threading.Event()) if enemies else contextlib.nullcontext():
             if scrapes:
@@ -171,12 +185,12 @@ def measured(name: str, rate: str, scrapes: float, seconds: float, enemies: bool
     )
     well = ingress["dropped"] == 0 and report["conserved"] is True
     if scrapes:
-        wrong += check(answers)
+        wrong += [each for client in answers for each in check(client)]
         p50, p99 = statistics.median(took), statistics.quantiles(took, n=100)[98]
         print(
-            f"  {len(took)} scrapes, {len(answers)} answered, {len(wrong)} faults {wrong[:3] or ''}\n"
+            f"  {len(took)} scrapes, {sum(map(len, answers))} answered, {len(wrong)} faults {wrong[:3] or ''}\n"
             f"  took p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms, max {max(took) * 1000:.0f} ms; "
-            f"{len(answers[-1][0]) / 1000:.0f} kB each"
+            f"{len(answers[0][-1][0]) / 1000:.0f} kB each"
         )
         well &= not wrong and max(took) < 1
     return well

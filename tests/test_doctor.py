@@ -14,7 +14,7 @@ from tests.command import ROOT, environment, velox
 from tests.doctor_systems import GOOD, container, desktop, mac, put, server, system
 from velox_engine.config import load_config
 from velox_engine.placement import this_machine
-from velox_tui.doctor import cores, memory, pace, software, surroundings
+from velox_tui.doctor import cores, memory, pace, reach, software, surroundings
 from velox_tui.doctor.examining import CHECKS, examine
 from velox_tui.doctor.findings import Finding, Verdict, as_json, as_text, summary, worst
 from velox_tui.doctor.software import fits, supported
@@ -22,7 +22,7 @@ from velox_tui.doctor.system import this_system
 
 GOLDENS = Path(__file__).parent / "goldens"
 # what changes with the project's own versions and sizes is looked at below
-CHANGING = {"telemetry", "python", "versions", "cache"}
+CHANGING = {"telemetry", "log", "python", "versions", "cache"}
 
 
 def configured(**settings):
@@ -289,6 +289,29 @@ def test_a_locale_that_is_not_there_is_told(tmp_path):
     found = {each["name"]: each for each in json.loads(done.stdout)["checks"]}
     assert found["locale"]["verdict"] == "could be better"
     assert found["locale"]["told"] == "the locale xx_XX.UTF-8 is not installed here"
+
+
+# ---- what others reach it by
+
+
+def test_a_port_that_is_taken_hurts_where_metrics_are_wanted(tmp_path):
+    here = system(tmp_path, port_problem=lambda host, port: "is taken" if port == 9464 else None)
+    assert found_by(reach.check_port, here).told == "off"
+    taken = found_by(reach.check_port, here, metrics__enabled=True)
+    assert (taken.verdict, taken.told) == (Verdict.HURTS, "127.0.0.1:9464: is taken")
+    assert found_by(reach.check_port, here, metrics__enabled=True, metrics__port=0).verdict is Verdict.OK
+    assert found_by(reach.check_port, here, metrics__enabled=True, metrics__port=9465).verdict is Verdict.OK
+
+
+def test_a_log_that_cannot_be_written_is_told(tmp_path):
+    here = system(tmp_path / "root", environ={"LOGS_DIRECTORY": str(tmp_path / "logs" / "deep")})
+    good = found_by(reach.check_log, here)
+    assert (good.verdict, good.told) == (Verdict.OK, str(tmp_path / "logs" / "deep" / "velox.log"))
+    assert found_by(reach.check_log, here, log__file="none").told == "off"
+    assert found_by(reach.check_log, replace(here, free_bytes=lambda path: 5)).verdict is Verdict.BETTER
+    (tmp_path / "logs").write_text("no directory")
+    assert found_by(reach.check_log, here).verdict is Verdict.BETTER
+    assert not (tmp_path / "logs").is_dir()
 
 
 # ---- the software

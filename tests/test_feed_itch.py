@@ -172,7 +172,7 @@ FAULTS = {
     "no name": (itch.framed(itch.directory(2, "")), 13, "stock"),
     "no letters": (itch.framed(itch.other("R", 39, 2, 0)[:11] + b"A\x01" + bytes(26)), 13, "stock"),
     "cut length": (b"\x00", 0, "after 1 bytes"),
-    "cut message": (WHOLE[:20], 0, "after 18 bytes of a message of type R"),
+    "cut message": (WHOLE[:20], 0, "after 18 bytes of a message of type 'R'"),
     "length only": (WHOLE[:2], 0, "after 2 bytes"),
 }
 

@@ -10,7 +10,8 @@ import pytest
 from tests.running import PATIENCE_S, until
 from tests.scraping import Served, get, seconds
 from velox_engine.exporters import server as module
-from velox_engine.exporters.server import MOST_BYTES, MOST_CONNECTIONS
+from velox_engine.exporters.requests import MOST_BYTES
+from velox_engine.exporters.server import MOST_CONNECTIONS
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_who_dawdles_is_ended(served, monkeypatch):
 
 
 def test_an_answer_that_fails_is_told_once_and_the_next_is_tried(served, monkeypatch):
-    def fail(accept):
+    def fail(families, accept):
         raise RuntimeError("no text")
 
     monkeypatch.setattr(served.endpoints._exposition, "text", fail)

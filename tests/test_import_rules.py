@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tests.attaching import opened, own_directory, surroundings
 from tests.command import ROOT, environment
 from velox_tui.commands import COMMANDS
 
@@ -43,6 +44,23 @@ def test_a_headless_run_loads_no_screen(tmp_path, compile_cache):
 def test_commands_that_configure_or_explain_load_neither_compiler_nor_screen(tmp_path, words):
     loaded = loaded_by(tmp_path, "from velox_tui.cli import main; assert main(sys.argv[1:]) == 0", *words)
     assert not (COMPILER | SCREEN) & loaded
+
+
+@pytest.mark.parametrize("words", [["ps"], ["ps", "--json"], ["snapshot"], ["snapshot", "--json"]], ids=" ".join)
+def test_looking_at_an_engine_loads_neither_compiler_nor_screen(tmp_path, words):
+    with own_directory():
+        opened()
+        made = f"import os; os.environ.update({surroundings()!r})\n"
+        loaded = loaded_by(tmp_path, made + "from velox_tui.cli import main; assert main(sys.argv[1:]) == 0", *words)
+    assert "velox_engine.telemetry.reader" in loaded
+    assert not (COMPILER | SCREEN) & loaded
+
+
+def test_steering_and_attaching_load_no_compiler(tmp_path):
+    steering = loaded_by(tmp_path, "import velox_tui.commands.ctl, velox_engine.steering.client, velox_tui.finding")
+    assert not (COMPILER | SCREEN) & steering
+    code = "import velox_tui.attaching, velox_tui.screens.main, velox_tui.screens.choose, velox_tui.attacher"
+    assert not COMPILER & loaded_by(tmp_path, code)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from velox_tui.glyphs import ASCII, BLOCK, BRAILLE
 from velox_tui.heat import HeatHistory
 from velox_tui.history import PERIOD_S, History
 from velox_tui.lines import fitted, plain, width_of
+from velox_tui.pace import Pace
 from velox_tui.scene import DEPTHS, LAYOUTS, WINDOWS, Look
 from velox_tui.screens.main import PANELS
 from velox_tui.screens.steering import next_rate
@@ -210,6 +211,41 @@ def test_the_oldest_give_way_after_fifteen_minutes():
     shown, _ = history.window("x", 900, 9000)
     assert shown[0] == 1000
     assert not np.isnan(shown).any()
+
+
+# --- the pace ---------------------------------------------------------------------------------------------------
+
+
+def frames(seconds, frame_s, waiting=lambda now: 0, focused=True):
+    pace, now, painted = Pace(10), 1000.0, []
+    for _ in range(round(seconds * 10)):
+        now += 0.1
+        if pace.due(now, frame_s, waiting(now), focused):
+            pace.painted(now)
+            painted.append(now)
+    return painted, pace.slowed(now)
+
+
+@pytest.mark.parametrize(
+    "frame_s, focused, count, slowed",
+    [
+        (0.01, True, 100, False),
+        (math.nan, True, 100, False),
+        (0.03, True, 50, True),
+        (9.0, True, 10, True),
+        (0.01, False, 10, False),
+    ],
+)
+def test_dear_frames_are_fewer(frame_s, focused, count, slowed):
+    painted, told = frames(10, frame_s, focused=focused)
+    assert abs(len(painted) - count) <= 1
+    assert told == slowed
+
+
+def test_no_frame_is_drawn_before_the_terminal_took_the_last():
+    painted, told = frames(10, 0.01, lambda now: int(now % 1 < 0.75))
+    assert 20 <= len(painted) <= 40
+    assert told
 
 
 # --- the book -----------------------------------------------------------------------------------------------------

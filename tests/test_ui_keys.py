@@ -6,6 +6,7 @@ import functools
 import itertools
 import json
 import math
+import threading
 import time
 
 import pytest
@@ -15,7 +16,8 @@ from tests.ui_driving import recorded_app, settled, text_of
 from velox_engine.errors import ConfigError, EngineError
 from velox_engine.snapshot import State
 from velox_tui.bindings import ACTS, keymap
-from velox_tui.screens.confirm import ConfirmScreen
+from velox_tui.screens import main
+from velox_tui.screens.confirm import ConfirmScreen, StopScreen
 from velox_tui.screens.help import HelpScreen
 from velox_tui.screens.main import MainScreen
 from velox_tui.screens.symbol import SymbolScreen
@@ -125,6 +127,48 @@ async def test_q_leaves_directly_when_drained(monkeypatch):
         await ui.pilot.press("q")
         await until(ui, lambda: calls(ui, "stop") == [("stop", True)])
         assert ui.app.leaving
+
+
+@pytest.mark.parametrize("answer, drains", [("d", True), ("n", False)])
+@driven
+async def test_the_engine_is_stopped_after_asking_and_stays_shown(monkeypatch, answer, drains):
+    async with recorded_app(monkeypatch) as ui:
+        await ui.pilot.press("S")
+        await until(ui, lambda: isinstance(ui.app.screen, StopScreen))
+        await ui.pilot.pause()
+        assert ui.app.focused is ui.app.screen.query_one("#cancel", Button)
+        await ui.pilot.press(answer)
+        await until(ui, lambda: calls(ui, "stop") == [("stop", drains)])
+        await until(ui, lambda: isinstance(ui.app.screen, MainScreen))
+        assert not ui.app.leaving
+        await ui.pilot.press("S")  # there is nothing left to stop
+        await ui.pilot.pause()
+        assert isinstance(ui.app.screen, MainScreen)
+
+
+@pytest.mark.parametrize("key", ["enter", "escape", "c", "q"])
+@driven
+async def test_nothing_is_stopped_unless_told(monkeypatch, key):
+    async with recorded_app(monkeypatch) as ui:
+        await ui.pilot.press("S")
+        await until(ui, lambda: isinstance(ui.app.screen, StopScreen))
+        await ui.pilot.pause()
+        await ui.pilot.press(key)
+        await until(ui, lambda: isinstance(ui.app.screen, MainScreen))
+        assert calls(ui, "stop") == []
+
+
+@driven
+async def test_a_stop_does_not_wait_for_a_drain_that_lasts(monkeypatch):
+    drained = threading.Event()
+    async with recorded_app(monkeypatch) as ui:
+        ui.engine.drain = lambda: drained.wait(60)
+        await ui.pilot.press("d", "S")
+        await until(ui, lambda: isinstance(ui.app.screen, StopScreen))
+        await ui.pilot.pause()
+        await ui.pilot.press("n")
+        await until(ui, lambda: calls(ui, "stop") == [("stop", False)])
+        drained.set()
 
 
 @driven
@@ -434,7 +478,7 @@ async def test_when_unfocused_it_paints_once_a_second(monkeypatch):
         monkeypatch.setattr(
             ui.screen,
             "paint",
-            lambda anyway=False: painted.append(clock[0]) or setattr(ui.screen, "_painted_at", clock[0]),
+            lambda anyway=False: painted.append(clock[0]) or ui.screen.pace.painted(clock[0]),
         )
         with monkeypatch.context() as meanwhile:
             meanwhile.setattr(time, "monotonic", lambda: clock[0])
@@ -442,6 +486,23 @@ async def test_when_unfocused_it_paints_once_a_second(monkeypatch):
                 clock[0] += 0.1
                 ui.screen.tick()
         assert 4 <= len(painted) <= 6
+
+
+@driven
+async def test_a_terminal_that_takes_nothing_is_given_nothing_and_told_of(monkeypatch):
+    async with recorded_app(monkeypatch) as ui:
+        waiting = [3]
+        monkeypatch.setattr(main, "waiting_writes", lambda app: waiting[0])
+        ui.sampler.change(dropped=123)
+        for _ in range(5):
+            ui.screen.tick()
+        await ui.pilot.pause()
+        assert "drop 123" not in text_of(ui.app)
+        waiting[0] = 0
+        ui.screen.tick()
+        await ui.pilot.pause()
+        assert "drop 123" in text_of(ui.app)
+        assert "slowed" in text_of(ui.app)
 
 
 @driven

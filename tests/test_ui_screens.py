@@ -43,7 +43,7 @@ def test_ascii_is_nothing_but_ascii(monkeypatch, size):
     compare(f"ascii-{size[0]}x{size[1]}", text)
 
 
-@pytest.mark.parametrize("theme", ["velox-dark", "velox-light", "nord", "ansi-dark", "textual-light"])
+@pytest.mark.parametrize("theme", ["velox-dark", "velox-light", "velox-16", "nord", "ansi-dark", "textual-light"])
 def test_a_theme_changes_colours_and_nothing_else(monkeypatch, theme):
     async def run():
         async with recorded_app(monkeypatch, (120, 40), theme=theme) as ui:

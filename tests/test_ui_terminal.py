@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from tests.command import ROOT, environment
 from tests.ui_terminal import Terminal, shared_cache
 
+# VELOX_STALL_S: for how long a terminal does not read
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 RUNNING = "RUNNING"
 
@@ -28,6 +30,14 @@ def terminal(tmp_path):
     yield make
     for each in opened:
         each.close()
+
+
+def children_of(pid):
+    return [child.pid for child in psutil.Process(pid).children()]
+
+
+def alive(pid):
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def report_of(tmp_path):
@@ -97,7 +107,7 @@ def test_a_file_end_or_a_count_leaves_the_screen_standing(terminal, tmp_path):
 def test_a_terminal_that_reads_no_more_keeps_nobody(terminal, tmp_path):
     screen = terminal("--report", "r.json")
     screen.until(RUNNING)
-    time.sleep(3)  # its buffer fills, and whoever writes to it waits
+    time.sleep(float(os.environ.get("VELOX_STALL_S", "3")))  # its buffer fills, and whoever writes to it waits
     screen.send(signal.SIGTERM)
     assert screen.ends(reading=False) == 143
     report = report_of(tmp_path)
@@ -134,6 +144,40 @@ def test_a_crash_of_the_screen_restores_and_fails(terminal, tmp_path):
     assert screen.restored() == []
     assert b"broken on purpose" in screen.output
     assert report_of(tmp_path)["conserved"]
+    records = (tmp_path / "state" / "velox-tui" / "velox.log").read_text().splitlines()
+    (crash,) = [each for each in map(json.loads, records) if each["level"] == "error"]
+    assert crash["text"].startswith("the screen crashed\nTraceback")
+    assert crash["text"].endswith("RuntimeError: broken on purpose")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+def test_the_terminal_is_restored_after_an_end_that_nobody_can_handle(terminal, tmp_path, number):
+    screen = terminal(env={"XDG_STATE_HOME": str(tmp_path / "state")})
+    screen.until(RUNNING)
+    guards = children_of(screen.process.pid)
+    screen.send(number)
+    assert screen.ends() == -number
+    screen.until("it ended in the middle of its work", living=False)
+    assert screen.restored() == []
+    crash = tmp_path / "state" / "velox-tui" / f"crash-{screen.process.pid}.txt"
+    told = crash.read_text()
+    assert ("vx-" in told or "Thread" in told) == (number != signal.SIGKILL)
+    assert (str(crash).encode() in screen.output) == (number != signal.SIGKILL)
+    end = time.monotonic() + 20
+    while any(alive(each) for each in guards):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_nothing_stays_of_the_guard_after_a_clean_end(terminal, tmp_path):
+    screen = terminal(env={"XDG_STATE_HOME": str(tmp_path / "state")})
+    screen.until(RUNNING)
+    guards = children_of(screen.process.pid)
+    screen.send(signal.SIGTERM)
+    assert screen.ends() == 143
+    assert not any(alive(each) for each in guards)
+    assert b"in the middle of its work" not in screen.output
+    assert list((tmp_path / "state" / "velox-tui").iterdir()) == []
 
 
 @pytest.mark.parametrize("how", ["stdin", "stdout", "dumb"])

@@ -54,6 +54,9 @@ class FakeEngine:
         self._took("watch", symbol)
         return symbol
 
+    def set_limits(self, limits):
+        self._took("limits", limits)
+
     def unwatch(self, slot):
         self._took("unwatch", slot)
 

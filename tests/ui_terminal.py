@@ -66,13 +66,15 @@ class Terminal:
         except OSError:
             pass
 
-    def until(self, text, seconds=90.0):
-        """Read until it has written a text."""
+    def until(self, text, seconds=90.0, living=True):
+        """Read until it has written a text; ``living``: and as long as it lives."""
         wanted = text.encode()
         end = time.monotonic() + seconds
         while wanted not in self.output:
             assert time.monotonic() < end, f"never wrote {text!r}; the last was {self.output[-600:]!r}"
-            assert self.process.poll() is None or select.select([self.master], [], [], 0)[0], self.output[-2000:]
+            assert not living or self.process.poll() is None or select.select([self.master], [], [], 0)[0], self.output[
+                -2000:
+            ]
             self.read(0.1)
 
     def press(self, keys):

@@ -74,10 +74,11 @@ def _watch(
             if child.stdin is not None:
                 child.stdin.write(f"{step}\n".encode())
         for output in select.select(list(outputs), [], [], _POLL_S)[0]:
-            if not os.read(output, 4096):
+            if not (answer := os.read(output, 4096)):
                 return False
-            done += 1  # a child has one step at a time, and answers once
-            free.append(outputs[output])
+            if answer.endswith(b"\n"):  # it may come in pieces; a child has one step at a time
+                done += 1
+                free.append(outputs[output])
         if given_up():
             return False
     return True

@@ -46,6 +46,9 @@ BookKind = Literal["exact", "bucketed"]
 Idle = Literal["backoff", "spin"]
 GlyphChoice = Literal["auto", "braille", "block", "ascii"]
 Layout = Literal["overview", "pipeline", "book", "latency"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "json", "text"]
+LogToError = Literal["auto", "records", "messages"]
 
 DEFAULT_BOOK: Final[BookKind] = "exact"
 
@@ -175,7 +178,7 @@ class UiSettings(Section):
 
     section = "ui"
     theme: str = _key(
-        "velox-dark", Text("[a-z][a-z0-9-]*", "a theme's name"), "velox-dark, velox-light, or Textual's own"
+        "velox-dark", Text("[a-z][a-z0-9-]*", "a theme's name"), "velox-dark, velox-light, velox-16, or Textual's own"
     )
     fps: float = _key(10, Number(1, 30, "per second"), "how often it is drawn, at most")
     window_secs: int = _key(60, Whole(10, 900, "s"), "how far back the graphs go; the nearest step is taken")
@@ -199,6 +202,30 @@ class MetricsSettings(Section):
 
 
 @dataclass(frozen=True, slots=True)
+class LogSettings(Section):
+    """What happened, for later: states, warnings and errors with their values, a line each."""
+
+    section = "log"
+    file: str = _key(
+        "auto",
+        Text("(?s).+", '"auto", "none" or a path'),
+        "where it is written; auto: under the engine's name in your state directory",
+    )
+    level: LogLevel = _key(
+        "info", Words(get_args(LogLevel)), "the least that is written; debug: figures of each second"
+    )
+    format: LogFormat = _key("auto", Words(get_args(LogFormat)), "auto: JSON in the file, text on standard error")
+    stderr: LogToError = _key(
+        "auto",
+        Words(get_args(LogToError)),
+        "without a screen: every record, or warnings in a word; auto: records where the system's journal reads it, or "
+        "level or format is set",
+    )
+    max_bytes: int = _key(4_000_000, Whole(0, 1_000_000_000_000), "the file is rotated before it gets larger; 0: never")
+    kept: int = _key(4, Whole(1, 100, "files"), "how many old ones are kept")
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings of a run, each valid by itself and with the others. ``Config()`` holds the defaults."""
 
@@ -211,6 +238,7 @@ class Config:
     limits: LimitSettings = field(default_factory=LimitSettings)
     ui: UiSettings = field(default_factory=UiSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    log: LogSettings = field(default_factory=LogSettings)
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     """The keys (``section.key``) that somebody set; the others hold their defaults."""
 
@@ -271,6 +299,7 @@ SECTIONS: Final[dict[str, type[Section]]] = {
         LimitSettings,
         UiSettings,
         MetricsSettings,
+        LogSettings,
     )
 }
 KEYS: Final[dict[str, Key]] = _table()

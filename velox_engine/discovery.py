@@ -92,7 +92,7 @@ def _answers(path: Path) -> bool:
         knocking.settimeout(_KNOCK_S)
         try:
             knocking.connect(str(path))
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             return True  # full of others who wait
         except OSError:
             return False

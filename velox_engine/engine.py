@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from velox_engine.assembly import Assembly, assemble
 from velox_engine.compiling import Progress, compile_stages
-from velox_engine.config import Config, checked
+from velox_engine.config import Config, LimitSettings, checked
 from velox_engine.discovery import tidy
 from velox_engine.errors import EngineError
 from velox_engine.jit import Interrupted
@@ -50,6 +50,7 @@ class Engine:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._limits = config.limits
         self._lock = threading.Lock()
         self._supervisor: Supervisor | None = None
         self._assembly: Assembly | None = None
@@ -143,7 +144,8 @@ class Engine:
             self._cancelled = self._cancelled or reason
             if self._unstarted is not None:  # whoever leaves without waiting for the compiler leaves nothing behind
                 self._release(self._unstarted)
-        elif not supervisor.finished.is_set():
+            supervisor = self._supervisor  # it may have begun to run in between
+        if supervisor is not None and not supervisor.finished.is_set():
             supervisor.submit(Command("stop", (drain, reason)))
 
     def __enter__(self) -> Self:
@@ -217,6 +219,7 @@ class Engine:
 
         Raises `EngineError` or `ConfigError` when it is refused at once, and nothing is answered then.
         """
+        self.stop_asked = self.stop_asked or kind == "stop"
         supervisor = self._supervisor
         if supervisor is None and kind == "stop":
             self.request_stop(value[1], value[0])
@@ -242,6 +245,10 @@ class Engine:
         if supervisor is not None:
             supervisor.submit(Command("lease", (slot, -1)))
         self._leases.give_back(slot)
+
+    def set_limits(self, limits: LimitSettings) -> None:
+        """Let the report judge the run by other limits than it was started with."""
+        self._limits = limits
 
     def note(self, severity: str, text: str) -> bool:
         """Add an event to those that snapshots and watchers show; ``severity`` is info, warning or error.
@@ -335,7 +342,7 @@ class Engine:
             books=[assembly.book.summary(symbol) for symbol in range(len(assembly.source.instruments))],
             instruments=assembly.source.instruments,
             source=assembly.source.describe(config),
-            limits=config.limits,
+            limits=self._limits,
             cpu_s=time.process_time() - self._cpu_s,
             clock_source=assembly.clock.source,
         )

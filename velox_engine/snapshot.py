@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -146,11 +147,17 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened: ``severity`` is info, warning or error."""
+    """Something that happened: ``severity`` is info, warning or error.
+
+    ``values`` are state, rate and counts at that moment and what else it is about. ``number`` counts an engine's events
+    from 0; -1 where it is not one of an engine's.
+    """
 
     unix_ns: int
     severity: str
     text: str
+    values: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    number: int = -1
 
 
 @dataclass(frozen=True, slots=True)

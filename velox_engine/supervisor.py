@@ -213,7 +213,8 @@ class Supervisor:
         with self.changed:
             self.state = state
             self.chronicle.set_state(state)
-            self.chronicle.event("error" if state is State.FAILED else "info", self._told(state))
+            reason = {"reason": self.reason} if self.reason and state >= State.DRAINING else {}
+            self.chronicle.event("error" if state is State.FAILED else "info", self._told(state), **reason)
             self.changed.notify_all()
 
     def _told(self, state: State) -> str:
@@ -415,7 +416,8 @@ class Supervisor:
             self.chronicle.control[layout.CONTROL_SINK_WRITTEN] = sink.sink.written
             self.chronicle.control[layout.CONTROL_SINK_LOST] = sink.sink.lost
             if sink.failure:
-                self.chronicle.event_once("error", sink.failure)
+                written, lost = sink.sink.written, sink.sink.lost
+                self.chronicle.event_once("error", sink.failure, sink_written=written, sink_lost=lost)
 
     def _watch_drain(self, now: float) -> None:
         if self.state is State.DRAINING or (self.state is State.FAILED and self._deadline):
@@ -434,7 +436,7 @@ class Supervisor:
         error = None
         if problem is not None:
             left = int(cursors[layout.CURSOR_INGRESS]) - int(cursors[layout.CURSOR_OUTPUT])
-            self.chronicle.event("error", f"{problem} with {left:,} transactions inside")
+            self.chronicle.event("error", f"{problem} with {left:,} transactions inside", inside=left)
             error = EngineError(f"{problem} with {left:,} transactions inside", state=self.state.word)
         waiting, self._draining = self._draining, []
         if self.state is not State.FAILED and problem is None:
@@ -453,9 +455,10 @@ class Supervisor:
             was = self._stalled >> index & 1
             names = ", ".join(self._assembly.placement.workers[index].names)
             if late and not was:
-                self.chronicle.event("warning", f"worker {index} ({names}) stalled: no heartbeat for a second")
+                text = f"worker {index} ({names}) stalled: no heartbeat for a second"
+                self.chronicle.event("warning", text, worker=index, stages=names)
             elif was and not late:
-                self.chronicle.event("info", f"worker {index} ({names}) beats again")
+                self.chronicle.event("info", f"worker {index} ({names}) beats again", worker=index, stages=names)
             self._stalled = self._stalled & ~(1 << index) | int(late) << index
         self.chronicle.control[layout.CONTROL_STALLED] = self._stalled
 
@@ -463,7 +466,8 @@ class Supervisor:
         """Begin a new schedule when the clock and the monotonic clock parted: the machine was suspended or moved."""
         drift = self._assembly.clock.behind_monotonic_ns()
         if abs(drift - self._drift_ns) > _SUSPENDED_NS and self.state in _RUNNING_STATES:
-            self.chronicle.event("warning", f"clock step of {(drift - self._drift_ns) / 1e9:+.3f} s: new schedule")
+            step = (drift - self._drift_ns) / 1e9
+            self.chronicle.event("warning", f"clock step of {step:+.3f} s: new schedule", step_s=round(step, 6))
             self._order(Phase(int(self._words[word.PHASE])), rebase=True)
         self._drift_ns = drift
 

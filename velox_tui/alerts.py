@@ -43,6 +43,10 @@ class AlertKeeper:
         self._calm: dict[str, int] = {}
         self._before: Snapshot | None = None
 
+    def use(self, limits: LimitSettings) -> None:
+        """Go by other limits from now on."""
+        self._limits = limits
+
     @property
     def panels(self) -> frozenset[str]:
         """The panels that an alert concerns now."""

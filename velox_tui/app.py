@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
-from velox_engine.config import Config
+from velox_engine.config import Config, Settings, searched_files
+from velox_engine.config_save import SettingsFile
 from velox_tui.bindings import ACTS, keymap
 from velox_tui.screens.start import StartScreen
 from velox_tui.signs import Glyphs
 from velox_tui.starter import Starter
-from velox_tui.themes import DARK, LIGHT
+from velox_tui.themes import DARK, LIGHT, SIXTEEN
 
 if TYPE_CHECKING:
     from velox_tui.attacher import Attacher
@@ -24,7 +25,8 @@ _POLL_S: Final = 0.03
 class VeloxApp(App[None]):
     """The screen of one engine.
 
-    ``leaving`` is set when the user asked to leave; ``gone`` when the terminal has been given back.
+    ``leaving`` is set when the user asked to leave; ``gone`` when the terminal has been given back. ``record(severity,
+    text, part)`` takes what the screen tells into the log.
     """
 
     CSS_PATH = "styles/velox.tcss"
@@ -40,9 +42,36 @@ class VeloxApp(App[None]):
         self.animation_level = "none"
         self.register_theme(DARK)
         self.register_theme(LIGHT)
+        self.register_theme(SIXTEEN)
         if config.ui.theme in self.available_themes:
             self.theme = config.ui.theme
         self.on_signal: Callable[[], None] = lambda: None
+        self.settings: Settings | None = None
+        self.written_settings: SettingsFile | None = None
+        self.record: Callable[[str, str, str], None] = lambda severity, text, part: None
+
+    def settings_file(self) -> SettingsFile:
+        """Return the file that settings are saved to, as it was read or last written.
+
+        That is the one that was read, or else the user's own.
+        """
+        if self.written_settings is not None:
+            return self.written_settings
+        if self.settings is not None and self.settings.file is not None:
+            return SettingsFile(self.settings.file, self.settings.content)
+        return SettingsFile(searched_files()[1], None)
+
+    def use_mouse(self, wanted: bool) -> None:
+        """Take the mouse, or leave it to the terminal; where its driver cannot, from the next start on."""
+        driver = self._driver
+        if driver is None or not hasattr(driver, "_mouse"):
+            return
+        if wanted:
+            driver._mouse = True
+            getattr(driver, "_enable_mouse_support", bool)()
+        else:
+            getattr(driver, "_disable_mouse_support", bool)()
+            driver._mouse = False
 
     def on_mount(self) -> None:
         """Show what comes first."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Act:
     """Something that a key does: its name for rebinding, keys, the action's method, a short and a full description.
 
-    ``steers`` marks what changes the engine, which ``--read-only`` takes away. ``sign`` is how the line of keys writes
-    the key; acts without a ``short`` word are not in it.
+    ``steers`` marks what changes the engine or a file of settings, which ``--read-only`` takes away. ``sign`` is how
+    the line of keys writes the key; acts without a ``short`` word are not in it.
     """
 
     name: str
@@ -38,7 +38,7 @@ ACTS: Final = (
         "q,ctrl+c",
         "quit",
         "quit",
-        "leave; asks while something runs; attached: detach, the engine runs on",
+        "leave; asks while something runs; attached: only detach",
         "q",
     ),
     Act("stop", "S", "stop", "", "stop the engine, after asking; it stays on the screen", steers=True),
@@ -65,6 +65,8 @@ ACTS: Final = (
     Act("severity", "e", "severity", "events", "which events are shown: all, warnings, errors"),
     Act("theme", "t", "next_theme", "theme", "the next theme"),
     Act("export", "x", "export", "export", "write picture (SVG), snapshot (JSON) and history (CSV)"),
+    Act("settings", "comma", "settings", "", "settings: look at them and change them, limits and keys too", ","),
+    Act("save", "w", "save", "", "save the settings that were changed", "w", steers=True),
     Act("palette", "ctrl+p", "command_palette", "palette", "search for a command", "^p"),
     Act("back", "escape", "back", "", "end the zoom", "esc"),
     Act("next", "tab", "next_panel", "", "focus the next panel", "tab"),
@@ -104,7 +106,7 @@ def unknown_acts(text: str) -> Iterator[ConfigError]:
 
 _SIGNS: Final = {
     "greater_than_sign": ">", "less_than_sign": "<", "question_mark": "?", "plus": "+", "minus": "-",
-    "equals_sign": "=", "left_square_bracket": "[", "right_square_bracket": "]", "escape": "esc",
+    "equals_sign": "=", "comma": ",", "left_square_bracket": "[", "right_square_bracket": "]", "escape": "esc",
 }  # fmt: skip
 
 

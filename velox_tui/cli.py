@@ -79,6 +79,8 @@ def _start(config: Config, options: RunOptions) -> int:
 
 def no_screen() -> str | None:
     """Return why there can be no screen, ``None`` where there can."""
+    if os.environ.get("TEXTUAL_DRIVER"):  # drawn by something else than a terminal, such as a browser
+        return None
     for name, stream in (("input", sys.stdin), ("output", sys.stdout), ("error", sys.stderr)):
         try:
             if stream is None or not stream.isatty():

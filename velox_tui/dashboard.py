@@ -12,12 +12,13 @@ from velox_engine.errors import VeloxError
 from velox_tui.app import VeloxApp
 from velox_tui.leaver import Leaver
 from velox_tui.options import RunOptions
-from velox_tui.screen_settings import screen_problems
+from velox_tui.screen_settings import OWN_THEMES, screen_problems
 from velox_tui.services import Services
 from velox_tui.signals import EXIT_BASE, Ending
 from velox_tui.signs import choose
 from velox_tui.starter import Starter
 from velox_tui.streams import complain
+from velox_tui.themes import DARK, SIXTEEN
 
 if TYPE_CHECKING:
     from velox_engine.engine import Engine
@@ -41,8 +42,12 @@ def checked_app(
     for problem in screen_problems(config.ui.theme, config.ui.keys):
         raise problem if options.settings is None else placed(problem, options.settings.values)
     app = kind(config, starter, choose(config.ui.glyphs), read_only=options.read_only)
-    if os.environ.get("NO_COLOR") and config.ui.theme.startswith("ansi"):
-        app.theme = "velox-dark"  # without colours the terminal's own would be one on itself
+    app.settings = options.settings
+    if os.environ.get("NO_COLOR"):
+        if app.current_theme.ansi:
+            app.theme = DARK.name  # without colours the terminal's own would be one on itself
+    elif app.console.color_system == "standard" and config.ui.theme in OWN_THEMES:
+        app.theme = SIXTEEN.name  # mixed colours would all become grey
     return app
 
 
@@ -68,6 +73,7 @@ def _run(app: VeloxApp, config: Config, options: RunOptions, starter: Starter, s
     with ending.installed(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         leaver.start()
         try:
+            app.record = services.log.record
             app.run(mouse=config.ui.mouse)
         finally:
             leaver.left()
@@ -78,6 +84,8 @@ def _run(app: VeloxApp, config: Config, options: RunOptions, starter: Starter, s
         if starter.error is not None:
             return _not_started(starter.error, ending)
         crashed = bool(app.return_code) or app._exception is not None
+        if app._exception is not None:
+            services.log.failed("the screen crashed", app._exception)
         code = finished.code()
     return code or (_FAILED if crashed else 0)
 

@@ -9,7 +9,8 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -62,24 +63,37 @@ def history_csv(times: NDArray[np.float64], values: NDArray[np.float64], names: 
     return out.getvalue()
 
 
-def export_all(
+def exported(
     snapshot: Snapshot,
     picture: str,
     times: NDArray[np.float64],
     values: NDArray[np.float64],
     names: Sequence[str],
-) -> Path:
-    """Write the three files; return their common path without its suffix.
+) -> tuple[str, dict[str, str]]:
+    """Return a name for what is exported, and the three files' texts by their suffix."""
+    stem = f"{snapshot.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    return stem, {"svg": picture, "json": snapshot_json(snapshot), "csv": history_csv(times, values, names)}
+
+
+def write_files(stem: str, files: Mapping[str, str]) -> Path:
+    """Write files beside one another; return their common path without its suffix.
 
     They go to the current directory, or where that cannot be written to the one for temporary files.
     """
     here = Path.cwd() if os.access(Path.cwd(), os.W_OK) else Path(tempfile.gettempdir())
-    stem = f"{snapshot.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     number = 0
     while (here / f"{stem}{f'-{number}' if number else ''}.svg").exists():
         number += 1
     base = here / f"{stem}{f'-{number}' if number else ''}"
-    Path(f"{base}.svg").write_text(picture, encoding="utf-8")
-    Path(f"{base}.json").write_text(snapshot_json(snapshot), encoding="utf-8")
-    Path(f"{base}.csv").write_text(history_csv(times, values, names), encoding="utf-8")
+    for suffix, text in files.items():
+        Path(f"{base}.{suffix}").write_text(text, encoding="utf-8")
     return base
+
+
+def archive(stem: str, files: Mapping[str, str]) -> bytes:
+    """Return a ZIP archive of files."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as together:
+        for suffix, text in files.items():
+            together.writestr(f"{stem}.{suffix}", text)
+    return packed.getvalue()

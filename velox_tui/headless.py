@@ -33,10 +33,15 @@ def run(config: Config, options: RunOptions) -> int:
     Raises `ConfigError` before anything has started.
     """
     hold_standard_descriptors()
-    services = Services(config)
-    services.prepare()
-    for _, text in services.notes:
-        complain(text)
+    messages = LineOutput.messages()
+    services = Services(config, messages=messages)
+    try:
+        services.prepare()
+    except BaseException:
+        messages.close()
+        raise
+    for _, text in services.notes if not services.log.speaks else ():
+        messages.tell(text)
     engine = Engine(config)
     ending, hangups = Ending(engine), Hangups()
     try:
@@ -44,9 +49,10 @@ def run(config: Config, options: RunOptions) -> int:
             if not _start(engine, ending):
                 return EXIT_BASE + ending.signal if ending.signal is not None else 0
             services.start(engine)
-            return _Run(engine, ending, hangups, options, services).to_its_end()
+            return _Run(engine, ending, hangups, options, services, messages).to_its_end()
     finally:
         services.stop()
+        messages.close()
 
 
 def _start(engine: Engine, ending: Ending) -> bool:
@@ -88,7 +94,13 @@ class _Run:
     """A run that has started: what is said of it while it lasts, and what is left of it."""
 
     def __init__(
-        self, engine: Engine, ending: Ending, hangups: Hangups, options: RunOptions, services: Services
+        self,
+        engine: Engine,
+        ending: Ending,
+        hangups: Hangups,
+        options: RunOptions,
+        services: Services,
+        messages: LineOutput,
     ) -> None:
         self._engine = engine
         self._services = services
@@ -97,28 +109,37 @@ class _Run:
         self._options = options
         # with the report on standard output, everything else must leave it alone
         self._lines = None if options.report == TO_OUTPUT else LineOutput.standard()
-        self._messages = LineOutput.messages()
+        self._messages = messages
         self._told = {text for _, text in services.notes}
 
     def to_its_end(self) -> int:
         """Follow the engine until it has ended; return the exit code."""
         self._follow()
         report = self._engine.stop()
-        self._warn((*report.warnings, *self._services.stop()))
+        self._warn(report.warnings)
         if self._lines is not None:
             self._lines.put(drain_line(report) + "\n")
             self._lines.put(final_statistics(report))
             self._close(self._lines)
+        self._warn(self._services.stop())
         count, path = self._ending.count, self._options.report
         written = path is None or write_report(report, path, self._messages, lambda: self._ending.count > count)
-        self._messages.close()
         return exit_code(report, self._ending.signal) if written else FAILED
 
     def _warn(self, warnings: Iterable[str]) -> None:
+        """Tell the engine's warnings, each once; where the log speaks they are among its records."""
         for warning in warnings:
             if warning not in self._told:
                 self._told.add(warning)
-                self._messages.tell(warning)
+                if not self._services.log.speaks:
+                    self._messages.tell(warning)
+
+    def _say(self, severity: str, text: str) -> None:
+        """Tell something of our own."""
+        log = self._services.log
+        log.record(severity, text)
+        if not log.speaks:
+            self._messages.tell(text)
 
     def _follow(self) -> None:
         """Write a line a second until the engine has ended; one that somebody else drained may be resumed."""
@@ -131,7 +152,7 @@ class _Run:
                 if self._engine.wait_ended(min(_STEP_S, max(due - time.monotonic(), 0.001))):
                     return
                 if self._hangups.take():
-                    self._messages.tell("SIGHUP: going on; there is no log file to open anew")
+                    self._say("info", f"SIGHUP: going on; {self._services.log.reopen()}")
             second += 1
             snapshot = self._engine.snapshot()
             self._warn(snapshot.warnings)
@@ -144,4 +165,4 @@ class _Run:
         if lines.close():
             return
         why = lines.problem or "its reader has stopped reading; what it had not read is given up"
-        self._messages.tell(f"standard output: {why}")
+        self._say("warning", f"standard output: {why}")

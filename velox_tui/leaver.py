@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from velox_tui.guard import Guard
 from velox_tui.signals import Ending
 
 _LOOK_S: Final = 0.25
@@ -65,16 +66,19 @@ class Leaver:
     ) -> None:
         self._ending, self._finished, self._wanted, self._last = ending, finished, wanted, last
         self._settings = saved_terminal()
+        self._guard = Guard(_RESTORE)
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vx-leaver", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin; before the screen takes the terminal."""
+        self._guard.start()
         self._thread.start()
 
     def left(self) -> None:
         """Note that the main thread has left the screen by itself."""
         self._left.set()
+        self._guard.dismiss()
 
     def _run(self) -> None:
         since: float | None = None
@@ -91,4 +95,5 @@ class Leaver:
                 with suppress(BaseException):
                     code = self._last()
                 restore_terminal(self._settings)
+                self._guard.dismiss()
                 os._exit(code)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
 from velox_engine.config import KEYS, Given, Origin, Settings, read_text, searched_files
-from velox_engine.config_rules import Text, toml_value
+from velox_engine.config_rules import Text, named, toml_value
 from velox_tui.streams import put
 
 
@@ -106,18 +106,18 @@ class Parser(argparse.ArgumentParser):
                 joined[-1] += f"={argument}"
             else:
                 joined.append(argument)
-        asked, unknown = self.parse_known_args(joined)
+        asked, unknown = self.parse_known_intermixed_args(joined)
         if unknown:
             word = unknown[0].split("=")[0]
             if word.startswith("-"):
                 near = difflib.get_close_matches(word, self._flags, 1, 0.0)[0]
-                raise UsageError(f"unknown option {word}, the nearest is {near}")
+                raise UsageError(f"unknown option {named(word)}, the nearest is {near}")
             if not commands:
-                raise UsageError(f"unexpected argument {word}")
+                raise UsageError(f"unexpected argument {named(word)}")
             if word in commands:
                 raise UsageError(f"a command comes first: velox-tui {word} ...")
             near = difflib.get_close_matches(word, commands, 1, 0.0)[0]
-            raise UsageError(f"unknown command {word}, the nearest is {near}")
+            raise UsageError(f"unknown command {named(word)}, the nearest is {near}")
         return asked
 
 
@@ -144,7 +144,7 @@ class _Take(argparse.Action):
         if flag == "--set":
             key, equals, text = text.partition("=")
             if not equals:
-                raise UsageError(f"--set: got {key}; allowed is section.key=value")
+                raise UsageError(f"--set: got {named(key)}; allowed is section.key=value")
             given = read_text(key.strip(), text.strip(), Origin(flag))
         else:
             key = str(self.const)

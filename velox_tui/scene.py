@@ -91,6 +91,7 @@ class Scene:
     read_only: bool = False
     attached: bool = False  # the engine runs in another process
     gone: str = ""  # what became of that process: "ended" or "died"
+    slowed: bool = False  # frames were left out lately
 
     @property
     def snapshot(self) -> Snapshot:

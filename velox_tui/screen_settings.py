@@ -9,7 +9,7 @@ from typing import Final
 from velox_engine.errors import ConfigError
 from velox_tui.bindings import unknown_acts
 
-OWN_THEMES: Final = ("velox-dark", "velox-light")
+OWN_THEMES: Final = ("velox-dark", "velox-light", "velox-16")
 
 
 def screen_problems(theme: str, keys: str) -> Iterator[ConfigError]:

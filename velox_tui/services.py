@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from velox_engine.config import Config
+from velox_tui.log.service import LogService
+from velox_tui.output import LineOutput
 
 if TYPE_CHECKING:
     from velox_engine.engine import Engine
@@ -68,17 +70,24 @@ class Services:
     """All services of a run.
 
     What they tell becomes an event of the engine, warnings and errors also part of its report. ``notes`` holds what
-    they told before it ran, and `stop` returns what can no longer be told there.
+    they told before it ran, and `stop` returns what can no longer be told there. ``log`` is the first to begin and the
+    last to end, so that it holds all of that; without a screen it gets ``messages``.
     """
 
-    def __init__(self, config: Config, make: Callable[[Config, Tell], Iterable[Service]] = services_of) -> None:
+    def __init__(
+        self,
+        config: Config,
+        make: Callable[[Config, Tell], Iterable[Service]] = services_of,
+        messages: LineOutput | None = None,
+    ) -> None:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._late: list[str] = []
         self._prepared: list[Service] = []
         self._stopped = False
         self.notes: list[tuple[str, str]] = []
-        self._services = list(make(config, self.tell))
+        self.log = LogService(config, self.tell, messages)
+        self._services: list[Service] = [self.log, *make(config, self.tell)]
 
     def tell(self, severity: str, text: str) -> None:
         """Tell something, from any thread."""
@@ -86,7 +95,8 @@ class Services:
             if self._engine is None and not self._stopped:
                 self.notes.append((severity, text))
             elif self._engine is None or not self._engine.note(severity, text):
-                self._late.append(text)
+                self._late += [text] if severity != "info" else []
+                self.log.record(severity, text)
 
     def prepare(self) -> None:
         """Prepare all, or none: the first `ConfigError` lets go of the others and is raised."""
@@ -121,16 +131,23 @@ class Services:
             if self._stopped:
                 return []
             self._stopped = True
-        ends = [threading.Thread(target=self._end, args=(each,), daemon=True) for each in self._prepared]
+        if self._engine is None:  # it never ran: no event holds what was told
+            for severity, text in self.notes:
+                self.log.record(severity, text)
+        self._end_all([each for each in self._prepared if each is not self.log])
+        self._end_all([each for each in self._prepared if each is self.log])
+        with self._lock:
+            return list(self._late)
+
+    def _end_all(self, services: list[Service]) -> None:
+        ends = [threading.Thread(target=self._end, args=(each,), daemon=True) for each in services]
         for end in ends:
             end.start()
         give_up = time.monotonic() + _STOP_S
-        for service, end in zip(self._prepared, ends, strict=True):
+        for service, end in zip(services, ends, strict=True):
             end.join(max(give_up - time.monotonic(), 0.0))
             if end.is_alive():
                 self.tell("warning", f"{service.name} did not stop within {_STOP_S:g} s")
-        with self._lock:
-            return list(self._late)
 
     def _end(self, service: Service) -> None:
         try:

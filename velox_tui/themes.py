@@ -1,4 +1,4 @@
-"""Two themes of our own, and the roles that panels draw with, as styles of whatever theme is on."""
+"""The themes of our own, and the roles that panels draw with, as styles of whatever theme is on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from rich.style import Style
 from textual.color import Color, ColorParseError
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 DARK: Final = Theme(
     name="velox-dark",
@@ -37,6 +37,25 @@ LIGHT: Final = Theme(
     error="#b8233a",
     dark=False,
 )
+
+SIXTEEN: Final = Theme(
+    name="velox-16",
+    ansi=True,
+    primary="ansi_bright_blue",
+    secondary="ansi_magenta",
+    accent="ansi_cyan",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    boost="ansi_default",
+    success="ansi_green",
+    warning="ansi_yellow",
+    error="ansi_red",
+    dark=True,
+    variables=dict(BUILTIN_THEMES["ansi-dark"].variables),
+)
+"""For terminals that know sixteen colours: their own, of which each can be read on black and on white."""
 
 Styles = dict[str, Style]
 

@@ -7,9 +7,8 @@ from dataclasses import fields
 from typing import Final
 
 import numpy as np
-from prometheus_client.core import Metric
 
-from velox_engine.exporters.families import gauge, gauges
+from velox_engine.exporters.families import Family, gauge, gauges
 from velox_engine.exporters.watch import Look
 from velox_engine.snapshot import BookState, BookSummary
 
@@ -20,16 +19,16 @@ _SIDES: Final = tuple(
 )
 
 
-def book_families(look: Look) -> Iterator[Metric]:
+def book_families(look: Look) -> Iterator[Family]:
     """Make the families of the books."""
     books = look.books
     held = np.bincount(books[:, _STATE], minlength=len(BookState))
-    yield gauges("books", "Books by how far each can be trusted.", ["state"], _by_state(held.tolist()))
+    yield gauges("books", "Books by how far each can be trusted.", ("state",), _by_state(held.tolist()))
     yield gauge("books_orders", "Orders that rest in all books.", int(books[:, _ORDERS].sum()))
     yield gauges(
         "books_levels",
         "Price levels of all books.",
-        ["side"],
+        ("side",),
         {side: int(books[:, levels].sum()) for side, _, _, levels in _SIDES},
     )
     yield from _by_symbol(look)
@@ -39,7 +38,7 @@ def _by_state(counts: list[int]) -> dict[str, float]:
     return {state.name.lower(): counts[state] for state in BookState}
 
 
-def _by_symbol(look: Look) -> Iterator[Metric]:
+def _by_symbol(look: Look) -> Iterator[Family]:
     orders: dict[str, float] = {}
     levels: dict[tuple[str, ...], float] = {}
     prices: dict[tuple[str, ...], float] = {}
@@ -54,8 +53,8 @@ def _by_symbol(look: Look) -> Iterator[Metric]:
             if row[size]:  # an empty side has no price
                 prices[symbol, side] = row[price] / price_unit
     if orders:
-        both = ["symbol", "side"]
-        yield gauges("book_orders", "Orders that rest in the book.", ["symbol"], orders)
+        both = ("symbol", "side")
+        yield gauges("book_orders", "Orders that rest in the book.", ("symbol",), orders)
         yield gauges("book_levels", "Price levels of the book.", both, levels)
         yield gauges("book_best_price", "Best price, absent while the side is empty.", both, prices)
         yield gauges("book_best_size", "Size at the best price.", both, sizes)

@@ -6,7 +6,6 @@ are counted exactly. That is why the bounds are a nanosecond less than 1, 1.5, 2
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -30,13 +29,13 @@ class Bounds:
         edges = np.array([edge for e in octaves for edge in (1 << e, 3 << (e - 1))] + [1 << high], np.int64)
         self._behind = np.searchsorted(FLOORS, edges)
         assert np.array_equal(FLOORS[self._behind], edges)
-        self.le: Final = [le_text(float(edge) / _NS) for edge in (edges - 1)]
+        self.le: Final = (*(le_text(float(edge) / _NS) for edge in (edges - 1)), "+Inf")
 
-    def cumulative(self, histogram: Histogram) -> Sequence[tuple[str, float]]:
-        """Return each bound with how many values do not exceed it, +Inf last."""
+    def cumulative(self, histogram: Histogram) -> list[int]:
+        """Return for each bound how many values do not exceed it."""
         below = np.cumsum(histogram.buckets)
-        counts = [*below[self._behind - 1].tolist(), int(below[-1])]
-        return list(zip([*self.le, "+Inf"], counts, strict=True))
+        counts: list[int] = below[self._behind - 1].tolist()
+        return [*counts, int(below[-1])]
 
 
 LATENCY: Final = Bounds(10, 34)

@@ -7,9 +7,11 @@ from http import HTTPStatus
 from typing import Final
 
 from velox_engine.config import MetricsSettings
+from velox_engine.exporters.exposition import Exposition
 from velox_engine.exporters.health import judge
-from velox_engine.exporters.prometheus import Exposition
-from velox_engine.exporters.server import Answer, HttpServer
+from velox_engine.exporters.prometheus import EngineMetrics
+from velox_engine.exporters.requests import Answer
+from velox_engine.exporters.server import HttpServer
 from velox_engine.exporters.watch import Watch, Watched
 
 _INDEX: Final = b"""\
@@ -28,7 +30,8 @@ class Endpoints:
     def __init__(self, settings: MetricsSettings, tell: Callable[[str, str], None]) -> None:
         self._settings, self._tell = settings, tell
         self._watch = Watch()
-        self._exposition = Exposition(self._watch, settings.symbols)
+        self._metrics = EngineMetrics(self._watch, settings.symbols)
+        self._exposition = Exposition()
         self._server: HttpServer | None = None
         self._troubles: set[str] = set()
 
@@ -61,7 +64,7 @@ class Endpoints:
 
     def _made(self, path: str, accept: str) -> Answer:
         if path == "/metrics":
-            return Answer(HTTPStatus.OK, *self._exposition.text(accept))
+            return Answer(HTTPStatus.OK, *self._exposition.text(self._metrics.families(), accept))
         if path == "/livez":
             health = judge(self._watch.snapshot())
             return _told(health.live, health.against_life)

@@ -12,63 +12,58 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 import numpy as np
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import HistogramMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.openmetrics import exposition as openmetrics
-from prometheus_client.registry import Collector
+from prometheus_client import ProcessCollector
 
 from velox_engine.exporters.book_metrics import book_families
 from velox_engine.exporters.buckets import LATENCY, SERVICE, le_text
-from velox_engine.exporters.families import counter, counters, gauge, gauges, histograms
+from velox_engine.exporters.families import (
+    Family,
+    counter,
+    counters,
+    gauge,
+    gauges,
+    histograms,
+    info,
+    of_process,
+    sizes,
+)
 from velox_engine.exporters.health import judge
 from velox_engine.exporters.watch import Watch
 from velox_engine.report import package_version
 from velox_engine.snapshot import Snapshot, State, WorkerSnapshot
 
-PLAIN: Final = "text/plain; version=0.0.4; charset=utf-8"
 _SHARE_S: Final = 1.0
 _BUNDLE_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_BUNDLE_LE: Final = (*map(le_text, _BUNDLE_BOUNDS), "+Inf")
 
 
-class Exposition:
-    """The text of a scrape, from whatever the watch sees; books by symbol up to ``most_symbols``."""
-
-    def __init__(self, watch: Watch, most_symbols: int) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(_Engine(watch, most_symbols))
-
-    def text(self, accept: str) -> tuple[bytes, str]:
-        """Return body and content type: OpenMetrics where the ``Accept`` header names it, else the plain format."""
-        if "application/openmetrics-text" in accept:
-            text: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]
-            return text, openmetrics.CONTENT_TYPE_LATEST
-        return generate_latest(self._registry), PLAIN
-
-
-class _Engine(Collector):
-    """Gives the families of one look; while there is no engine yet, what was built."""
+class EngineMetrics:
+    """Gives the families of one look; while there is no engine yet, what was built. Books by symbol up to a limit."""
 
     def __init__(self, watch: Watch, most_symbols: int) -> None:
         self._watch = watch
         self._most_symbols = most_symbols
         self._process = ProcessCollector(registry=None)
         self._shares = BusyShares()
-        self._build = _build()
+        build = _build()
+        self._build = info("build", "What this program was built of.", tuple(build), [tuple(build.values())])
 
-    def collect(self) -> Iterator[Metric]:
-        """Give all families."""
-        yield InfoMetricFamily("velox_build", "What this program was built of.", self._build)
+    def families(self) -> list[Family]:
+        """Look once, and return all families."""
         look = self._watch.look(self._most_symbols)
         if look is None:
-            return
+            return [self._build]
         snapshot = look.snapshot
-        yield from _engine_families(snapshot)
-        yield from _flow_families(snapshot)
-        yield from _bundle_families(snapshot)
-        yield from _stage_families(snapshot)
-        yield from _worker_families(snapshot, self._shares.since_before(snapshot.workers))
-        yield from book_families(look)
-        yield from self._process.collect()
+        return [
+            self._build,
+            *_engine_families(snapshot),
+            *_flow_families(snapshot),
+            *_bundle_families(snapshot),
+            *_stage_families(snapshot),
+            *_worker_families(snapshot, self._shares.since_before(snapshot.workers)),
+            *book_families(look),
+            *map(of_process, self._process.collect()),
+        ]
 
 
 def _build() -> dict[str, str]:
@@ -102,13 +97,13 @@ class BusyShares:
         return shares
 
 
-def _engine_families(snapshot: Snapshot) -> Iterator[Metric]:
+def _engine_families(snapshot: Snapshot) -> Iterator[Family]:
     source, book = (str(snapshot.config.get(section, {}).get("kind", "")) for section in ("source", "book"))
     told = {"name": snapshot.name, "source": source, "book": book, "seed": str(snapshot.seed)}
     health = judge(snapshot)
-    yield InfoMetricFamily("velox_engine", "What runs.", told)
+    yield info("engine", "What runs.", tuple(told), [tuple(told.values())])
     states: dict[str, float] = {each.word: float(each is snapshot.state) for each in State}
-    yield gauges("engine_state", "1 for the state that the engine is in.", ["state"], states)
+    yield gauges("engine_state", "1 for the state that the engine is in.", ("state",), states)
     yield gauge("engine_live", "1 while every worker's heart beats.", float(health.live))
     yield gauge("engine_ready", "1 while it lives and runs.", float(health.ready))
     yield gauge("engine_uptime_seconds", "How long the engine has run.", snapshot.uptime_s)
@@ -122,7 +117,7 @@ def _engine_families(snapshot: Snapshot) -> Iterator[Metric]:
     )
 
 
-def _flow_families(snapshot: Snapshot) -> Iterator[Metric]:
+def _flow_families(snapshot: Snapshot) -> Iterator[Family]:
     yield gauge(
         "ingress_rate_per_second",
         "Transactions a second that are asked for; +Inf is maximum rate, NaN the recorded pace.",
@@ -130,13 +125,13 @@ def _flow_families(snapshot: Snapshot) -> Iterator[Metric]:
     )
     yield counter("ingress_generated", "Transactions that the source gave.", snapshot.generated)
     yield counter("ingress_transactions", "Transactions that ingress accepted.", snapshot.ingress.processed)
-    yield counters("ingress_dropped", "Transactions dropped.", ["reason"], {"ring_full": snapshot.dropped})
-    yield counters("ingress_rejected", "Transactions that were not valid.", ["reason"], snapshot.rejected)
+    yield counters("ingress_dropped", "Transactions dropped.", ("reason",), {"ring_full": snapshot.dropped})
+    yield counters("ingress_rejected", "Transactions that were not valid.", ("reason",), snapshot.rejected)
     yield counter("ingress_seeded", "Transactions accepted that only seed the books.", snapshot.seeded)
     yield counter("ingress_lag_abandoned_seconds", "Due time given up by rate changes.", snapshot.lag_abandoned_s)
     yield counter("orderbook_transactions", "Transactions applied to the books.", snapshot.orderbook.processed)
     yield counters(
-        "orderbook_outcomes", "Transactions by what they did to their book.", ["outcome"], snapshot.book_outcomes
+        "orderbook_outcomes", "Transactions by what they did to their book.", ("outcome",), snapshot.book_outcomes
     )
     yield counter("orderbook_trades", "Fills and prints seen.", snapshot.trades_seen)
     yield counter("output_transactions", "Transactions that went out.", snapshot.output.processed)
@@ -149,30 +144,30 @@ def _flow_families(snapshot: Snapshot) -> Iterator[Metric]:
         ("capacity", "Slots of the ring.", "capacity"),
     ):
         rows: dict[str, float] = {ring.name: getattr(ring, part) for ring in snapshot.rings}
-        yield gauges(f"ring_{name}_slots", told, ["ring"], rows)
+        yield gauges(f"ring_{name}_slots", told, ("ring",), rows)
     shares: dict[str, float] = {
         ring.name: ring.waiting / ring.capacity if ring.capacity else 0.0 for ring in snapshot.rings
     }
-    yield gauges("ring_occupancy_ratio", "Share of the ring's slots that wait, 0 to 1.", ["ring"], shares)
+    yield gauges("ring_occupancy_ratio", "Share of the ring's slots that wait, 0 to 1.", ("ring",), shares)
 
 
-def _bundle_families(snapshot: Snapshot) -> Iterator[Metric]:
+def _bundle_families(snapshot: Snapshot) -> Iterator[Family]:
     yield counter("bundle_transactions", "Transactions put into bundles.", snapshot.bundle.processed)
     flushes: dict[str, float] = {
         "size": snapshot.by_size,
         "timeout": snapshot.by_timeout,
         "drain": snapshot.by_drain,
     }
-    yield counters("bundle_flushes", "Bundles flushed, by why.", ["reason"], flushes)
+    yield counters("bundle_flushes", "Bundles flushed, by why.", ("reason",), flushes)
     yield gauge("bundle_open_transactions", "Transactions in the open bundle.", snapshot.open_bundle)
-    sizes = snapshot.bundle_sizes
-    below = np.cumsum(sizes).tolist()
-    buckets = [(le_text(bound), below[bound]) for bound in _BUNDLE_BOUNDS] + [("+Inf", below[-1])]
-    whole = int(np.dot(sizes, np.arange(len(sizes))))
-    yield HistogramMetricFamily("velox_bundle_size_transactions", "Transactions of a flushed bundle.", buckets, whole)
+    flushed = snapshot.bundle_sizes
+    below = np.cumsum(flushed).tolist()
+    counts = [*(below[bound] for bound in _BUNDLE_BOUNDS), below[-1]]
+    whole = int(np.dot(flushed, np.arange(len(flushed))))
+    yield sizes("bundle_size_transactions", "Transactions of a flushed bundle.", _BUNDLE_LE, counts, whole)
 
 
-def _stage_families(snapshot: Snapshot) -> Iterator[Metric]:
+def _stage_families(snapshot: Snapshot) -> Iterator[Family]:
     stages = snapshot.stages
     yield histograms(
         "latency",
@@ -193,20 +188,19 @@ def _stage_families(snapshot: Snapshot) -> Iterator[Metric]:
         steps |= {(stage.name, "worked"): stage.steps, (stage.name, "starved"): stage.starved}
         steps |= {(stage.name, "held"): stage.held}
     yield counters(
-        "stage_steps", "Steps: with work, without input, or without room behind.", ["stage", "result"], steps
+        "stage_steps", "Steps: with work, without input, or without room behind.", ("stage", "result"), steps
     )
     disorder: dict[str, float] = {stage.name: stage.disorder for stage in stages}
-    yield counters("stage_disorder", "Batches with a sequence number out of place.", ["stage"], disorder)
+    yield counters("stage_disorder", "Batches with a sequence number out of place.", ("stage",), disorder)
 
 
-def _worker_families(snapshot: Snapshot, shares: dict[str, float]) -> Iterator[Metric]:
+def _worker_families(snapshot: Snapshot, shares: dict[str, float]) -> Iterator[Family]:
     workers = snapshot.workers
-    label = ["worker"]
-    info = InfoMetricFamily("velox_worker", "A worker's core and its stages.", labels=label)
-    for worker in workers:
-        core = "none" if worker.core is None else str(worker.core)
-        info.add_metric([str(worker.index)], {"core": core, "stages": ",".join(worker.stages)})
-    yield info
+    label = ("worker",)
+    places = [
+        (str(each.index), "none" if each.core is None else str(each.core), ",".join(each.stages)) for each in workers
+    ]
+    yield info("worker", "A worker's core and its stages.", ("worker", "core", "stages"), places)
     yield gauges("worker_busy_ratio", "Share of its time with work since a scrape at least 1 s ago.", label, shares)
     for name, told in (
         ("busy", "Time with work."),

@@ -1,244 +1,138 @@
-"""An HTTP server that nobody can hold up: the standard library's, with limits.
+"""An HTTP server that nobody can hold up: one thread, whose sockets never block, with limits.
 
-At most ``MOST_CONNECTIONS`` are kept; a new one beyond that ends the oldest. A request must be there, and its answer
-taken, within ``PATIENCE_S``; it may hold ``MOST_BYTES``. Every answer closes its connection.
+A connection costs next to nothing until its request is whole; then it is answered at once. At most
+``MOST_CONNECTIONS`` are kept, and a new one beyond that ends the oldest; each has ``PATIENCE_S`` in all.
 """
 
 from __future__ import annotations
 
-import errno
-import io
+import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
-from socketserver import TCPServer, ThreadingMixIn
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-from velox_engine.errors import ConfigError
+from velox_engine.exporters.listening import listen, url_of
+from velox_engine.exporters.requests import Answering, answered, is_whole
 from velox_engine.threads import name_thread
 
-MOST_CONNECTIONS: Final = 32
-MOST_BYTES: Final = 16 * 1024
+MOST_CONNECTIONS: Final = 256
 PATIENCE_S: Final = 5.0
 _POLL_S: Final = 0.25
-_RESERVE: Final = 4  # so many times more while those that were ended take leave
-_NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
+_AT_ONCE: Final = 32  # new ones that are taken before those that are there have their turn again
 _WAIT_S: Final = 0.05
+_READ: Final = 65536
 
 
-class Answer(NamedTuple):
-    """What is answered."""
+class _Connection:
+    """A client: what it sent so far, what it has still to take, and since when it is there."""
 
-    status: HTTPStatus
-    body: bytes
-    content_type: str = "text/plain; charset=utf-8"
-
-
-Answering = Callable[[str, str, str], Answer]
-"""``answering(path, query, accept)``: called in a thread of its own for each request."""
-
-
-class _TooLongError(Exception):
-    """A request is longer than it may be."""
+    def __init__(self, client: socket.socket) -> None:
+        self.client = client
+        self.received = b""
+        self.left = b""
+        self.is_answered = False
+        self.since = time.monotonic()
 
 
-class _Bounded(io.RawIOBase):
-    """A request's bytes, no more than ``MOST_BYTES`` of them."""
-
-    def __init__(self, source: Any) -> None:
-        self._source, self._left = source, MOST_BYTES
-
-    def readline(self, size: int | None = -1) -> bytes:
-        """Read a line."""
-        line: bytes = self._source.readline(min(self._left + 1, size) if size and size > 0 else self._left + 1)
-        self._left -= len(line)
-        if self._left < 0:
-            raise _TooLongError
-        return line
-
-    def close(self) -> None:
-        """Close what it reads from."""
-        self._source.close()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """Reads a request and answers it."""
-
-    server: HttpServer
-    server_version = "velox"
-    sys_version = ""
-    timeout = PATIENCE_S
-    wbufsize = -1
-
-    def setup(self) -> None:
-        """Bound what is read."""
-        name_thread("vx-http-client")
-        super().setup()
-        self.rfile = _Bounded(self.rfile)  # type: ignore[assignment]  # all that is used of it is readline
-
-    def handle(self) -> None:
-        """Answer one request."""
-        self.close_connection = True
-        try:
-            self.handle_one_request()
-        except _TooLongError:
-            self.requestline, self.command, self.request_version = "", "", "HTTP/1.0"
-            self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"more than {MOST_BYTES} bytes")
-
-    def do_GET(self) -> None:  # the standard library calls it so
-        """Answer with headers and body."""
-        path, _, query = self.path.partition("?")
-        answer = self.server.answering(path, query, self.headers.get("Accept", ""))
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(answer.body)
-
-    do_HEAD = do_GET  # noqa: N815
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing: standard error belongs to the run."""
-
-
-class HttpServer(ThreadingMixIn, TCPServer):
-    """Listens from when it is made and answers from `begin` until `end`.
+class HttpServer:
+    """Listens at ``url`` from when it is made, and answers from `begin` until `end`.
 
     Raises `ConfigError` where host or port cannot be had; ``keys`` are the settings that they come from.
     """
 
-    daemon_threads = True
-    block_on_close = False
-    allow_reuse_address = True
-    request_queue_size = 1024
-
     def __init__(self, host: str, port: int, answering: Answering, keys: tuple[str, str]) -> None:
-        self.answering = answering
-        self._lock = threading.Lock()
-        self._open: dict[socket.socket, float] = {}
-        self.address_family, address = _resolved(host, port, keys)
-        try:
-            super().__init__(address, _Handler)
-        except OSError as error:
-            raise _refused(error, host, port, keys) from None
+        self._answering = answering
+        self._listening = listen(host, port, keys)
+        self._listening.setblocking(False)
+        self.url = url_of(self._listening)
+        self._open: dict[socket.socket, _Connection] = {}  # the oldest first
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="vx-http", daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Where it answers."""
-        host, port = self.server_address[:2]
-        name = host if isinstance(host, str) else bytes(host).decode()
-        return f"http://{f'[{name}]' if ':' in name else name}:{port}"
 
     def begin(self) -> None:
         """Answer from now on."""
         self._thread.start()
 
     def end(self) -> None:
-        """Answer no more, and close everything."""
+        """Answer no more, and close everything; takes a moment."""
+        self._ended.set()
         if self._thread.ident is not None:
-            self.shutdown()
-        self.server_close()
-        with self._lock:
-            left = list(self._open)
-        for connection in left:
-            _end(connection)
+            with suppress(OSError):  # wakes it
+                self._listening.shutdown(socket.SHUT_RDWR)
+            self._thread.join()
+        self._listening.close()
 
     def _serve(self) -> None:
         name_thread("vx-http")
-        self.serve_forever(_POLL_S)
+        with selectors.DefaultSelector() as self._selector:
+            self._selector.register(self._listening, selectors.EVENT_READ)
+            while not self._ended.is_set():
+                for key, _ in self._selector.select(_POLL_S):
+                    if key.fileobj is self._listening:
+                        self._accept()
+                    elif key.fileobj in self._open:  # it may have been ended a moment ago
+                        self._go_on(self._open[key.fileobj])
+                self._end_late()
+            for connection in list(self._open.values()):
+                self._close(connection)
 
-    # ---- what the standard library's server calls
+    def _accept(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                client, _ = self._listening.accept()
+            except BlockingIOError:
+                return
+            except OSError:  # no descriptor is free, or it ends
+                if self._open:
+                    self._close(next(iter(self._open.values())))
+                self._ended.wait(_WAIT_S)
+                return
+            client.setblocking(False)
+            self._open[client] = _Connection(client)
+            self._selector.register(client, selectors.EVENT_READ)
+            if len(self._open) > MOST_CONNECTIONS:
+                self._close(next(iter(self._open.values())))
 
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """Take a connection; where no descriptor is free, end the oldest and let the next try have it."""
+    def _go_on(self, connection: _Connection) -> None:
+        """Do what can be done for a connection without waiting."""
         try:
-            connection, address = super().get_request()
-        except OSError as error:
-            if error.errno in _NO_DESCRIPTORS:
-                self._end_oldest()
-                time.sleep(_WAIT_S)
-            raise
-        return connection, address
+            if connection.left:
+                self._write(connection)
+            else:
+                self._read(connection)
+        except BlockingIOError:
+            return
+        except Exception:  # it has gone, or sent what the standard library's handler chokes on
+            self._close(connection)
 
-    def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Make room for it; refuse it where even those that were ended are too many."""
-        with self._lock:
-            crowd = len(self._open)
-            if crowd < MOST_CONNECTIONS * _RESERVE:
-                self._open[request] = time.monotonic()
-        if crowd >= MOST_CONNECTIONS:
-            self._end_oldest()
-        return crowd < MOST_CONNECTIONS * _RESERVE
+    def _read(self, connection: _Connection) -> None:
+        received = connection.client.recv(_READ)
+        if not received:
+            self._close(connection)
+        elif not connection.is_answered:  # else it is read to its end only that the answer may reach it
+            connection.received += received
+            if is_whole(connection.received):
+                connection.is_answered = True
+                connection.left = answered(connection.received, self._answering)
+                connection.received = b""
+                self._selector.modify(connection.client, selectors.EVENT_WRITE)
+                self._write(connection)
 
-    def service_actions(self) -> None:
+    def _write(self, connection: _Connection) -> None:
+        connection.left = connection.left[connection.client.send(connection.left) :]
+        if not connection.left:
+            connection.client.shutdown(socket.SHUT_WR)
+            self._selector.modify(connection.client, selectors.EVENT_READ)
+
+    def _end_late(self) -> None:
         """End those that have had their time."""
-        now = time.monotonic()
-        with self._lock:
-            late = [connection for connection, since in self._open.items() if now - since > PATIENCE_S]
-        for connection in late:
-            _end(connection)
+        late = time.monotonic() - PATIENCE_S
+        while self._open and (oldest := next(iter(self._open.values()))).since < late:
+            self._close(oldest)
 
-    def shutdown_request(self, request: Any) -> None:
-        """Close a connection."""
-        with self._lock:
-            self._open.pop(request, None)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that leaves or dawdles is no news."""
-
-    def _end_oldest(self) -> None:
-        with self._lock:
-            oldest = next((each for each, since in self._open.items() if since > 0), None)
-            if oldest is not None:
-                self._open[oldest] = 0.0  # it takes leave: never the oldest again
-        if oldest is not None:
-            _end(oldest)
-
-
-def _end(connection: socket.socket) -> None:
-    """Wake the thread that waits for a connection; it will close it."""
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
-
-
-def _resolved(host: str, port: int, keys: tuple[str, str]) -> tuple[int, Any]:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "no name that can be looked up"
-        raise ConfigError(
-            f"got {host}: {why}", key=keys[0], value=host, allowed="an address or a name of this machine"
-        ) from None
-    family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
-    return family, address
-
-
-def _refused(error: OSError, host: str, port: int, keys: tuple[str, str]) -> ConfigError:
-    """Say why a port cannot be had."""
-    if error.errno == errno.EADDRNOTAVAIL:
-        return ConfigError(
-            f"got {host}, which is no address of this machine", key=keys[0], value=host,
-            allowed="one of its addresses, such as 127.0.0.1 or 0.0.0.0",
-        )  # fmt: skip
-    if error.errno == errno.EADDRINUSE:
-        return ConfigError(
-            f"got {port}, which another program uses on {host}", key=keys[1], value=port, allowed="a free port, or 0"
-        )
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return ConfigError(
-            f"got {port}, for which this user has no permission",
-            key=keys[1],
-            value=port,
-            allowed="a port from 1024, or 0",
-        )
-    return ConfigError(
-        f"got {port} on {host}: {error.strerror or error}", key=keys[1], value=port, allowed="a free port"
-    )
+    def _close(self, connection: _Connection) -> None:
+        self._selector.unregister(connection.client)
+        del self._open[connection.client]
+        connection.client.close()

@@ -118,7 +118,7 @@ class ItchFeed(KernelFeed):
         if count < 3:
             return self._fault(f"the end of the file after {count} bytes of a message", "a length and a message")
         length = int.from_bytes(data[start : start + 2].tobytes(), "big")
-        found = f"the end of the file after {count - 2} bytes of a message of type {chr(data[start + 2])}"
+        found = f"the end of the file after {count - 2} bytes of a message of type {chr(data[start + 2])!r}"
         return self._fault(found, f"{length}")
 
     def _note(self) -> None:

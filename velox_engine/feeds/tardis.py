@@ -81,7 +81,7 @@ class TardisFeed(ManySymbolsFeed):
         self.trades = self._take_header()
         self._state[IS_TRADES] = self.trades
         # a row of another exchange is refused, so the first row's is what every row begins with
-        first = self._window.line().partition(b",")[0][:64] + b","
+        first = self._window.line().rstrip(b"\r\n").partition(b",")[0][:64] + b","
         self._exchange = np.frombuffer(first, np.uint8).copy()
         self._learn_decimals()
 

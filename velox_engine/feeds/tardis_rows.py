@@ -86,9 +86,12 @@ def survey(text: Bytes, cursor: Cursor, table: SymbolTable) -> int:
     at = cursor[SURVEY_AT]
     while at < cursor[STOP]:
         cursor[SURVEY_AT] = at
-        begin = _column_end(text, at) + 1
+        end = _column_end(text, at)
+        if text[end] != _COMMA:
+            return MORE  # behind the last line's end there is nothing that may be looked at
+        begin = end + 1
         end = _column_end(text, begin)
-        if text[begin - 1] != _COMMA or text[end] != _COMMA:
+        if text[end] != _COMMA:
             return MORE
         entry = find_symbol(table, cursor, text, begin, end - begin)
         if entry < 0:

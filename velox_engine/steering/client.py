@@ -8,13 +8,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from velox_engine.config_rules import printable
 from velox_engine.errors import EngineError
-from velox_engine.steering.peers import peer_of
 from velox_engine.steering.protocol import MOST_BYTES, ProtocolError, decoded, encoded
 
 _CONNECT_S: Final = 2.0
+_AGAIN_S: Final = 0.02
 TAKEN_S: Final = 5.0
 """How long an engine may take until it has a request: its control server never waits, so a longer silence tells."""
+
+_LONGEST_REASON: Final = 400
 
 
 class ControlClient:
@@ -29,12 +32,20 @@ class ControlClient:
         self._socket.settimeout(_CONNECT_S)
         self._in = b""
         self._last = 0
-        try:
-            self._socket.connect(str(path))
-        except OSError as error:
+        give_up = time.monotonic() + _CONNECT_S
+        while True:
+            try:
+                self._socket.connect(str(path))
+                return
+            except BlockingIOError as error:  # many come at once: the queue of those who wait is full
+                problem: OSError = error
+                if time.monotonic() < give_up:
+                    time.sleep(_AGAIN_S)
+                    continue
+            except OSError as error:
+                problem = error
             self._socket.close()
-            raise EngineError(f"{who} {_why_not(error)}") from None
-        self.pid = peer_of(self._socket).pid
+            raise EngineError(f"{who} {_why_not(problem)}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +67,9 @@ class ControlClient:
             self._socket.sendall(encoded({"id": self._last, "do": do, **more}))
         except TimeoutError:
             raise EngineError(f"{self.who} does not read what it is asked: it is stopped or hangs") from None
+        except BrokenPipeError:  # it was closed from there: most likely it said why
+            answer = self._receive(time.monotonic() + TAKEN_S, do, False)
+            raise EngineError(str(answer.get("error", f"{self.who} has closed the connection"))) from None
         except OSError as error:
             raise EngineError(f"{self.who} {_why_not(error)}") from None
         return self._last
@@ -82,7 +96,8 @@ class ControlClient:
             elif answer.get("ok"):
                 return answer
             else:
-                raise EngineError(str(answer.get("error", "refused without a reason")), state=answer.get("state"))
+                why = printable(str(answer.get("error", "refused without a reason")))
+                raise EngineError(why[:_LONGEST_REASON], state=answer.get("state"))
 
     def waiting(self) -> list[dict[str, Any]]:
         """Return the answers that have come, without waiting for any."""

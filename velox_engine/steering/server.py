@@ -25,7 +25,7 @@ from velox_engine.steering.protocol import ProtocolError, decoded
 from velox_engine.threads import name_thread
 
 MOST_CONNECTIONS: Final = 32
-_BACKLOG: Final = 16
+_BACKLOG: Final = 64
 _LOOK_S: Final = 1.0
 _WAIT_S: Final = 0.05
 _REST_S: Final = 1.0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -27,6 +28,19 @@ def _newest(warnings: list[str]) -> str:
     while len(json.dumps(shown)) > (layout.WARNINGS_LENGTH - 1) * 8:
         del shown[0]
     return json.dumps(shown)
+
+
+def _cut(text: str, size: int) -> str:
+    """Cut text to so many bytes of UTF-8, between two characters, with a sign that it was cut."""
+    encoded = text.encode(errors="replace")
+    return text if len(encoded) <= size else encoded[: size - 3].decode(errors="ignore") + "…"
+
+
+def _packed(values: dict[str, Any]) -> str:
+    """Write values as JSON that fits beside an event; where there are too many the last ones are left out."""
+    while len(packed := json.dumps(values, separators=(",", ":"))) > layout.EVENT_VALUES_BYTES:
+        values.popitem()
+    return packed
 
 
 class Chronicle:
@@ -58,25 +72,44 @@ class Chronicle:
         """Note the rate asked for; infinity is maximum rate, not-a-number the recorded pace."""
         self.control[layout.CONTROL_RATE : layout.CONTROL_RATE + 1].view(np.float64)[0] = per_second
 
-    def event(self, severity: str, text: str) -> None:
-        """Add an event; warnings and errors also stay in the list of warnings."""
+    def event(self, severity: str, text: str, **values: Any) -> None:
+        """Add an event with its values; warnings and errors also stay in the list of warnings."""
         events = self._events
         row = int(events[layout.EVENTS_COUNT]) % layout.EVENTS_KEPT
         words = events[layout.EVENTS_FIRST :].reshape(-1, layout.EVENT_WORDS)[row]
         words[0], words[1] = time.time_ns(), SEVERITIES.index(severity)
-        words[layout.EVENT_TEXT - 1 :] = text_words(text, layout.EVENT_WORDS - layout.EVENT_TEXT + 1)
+        words[layout.EVENT_TEXT - 1 : layout.EVENT_VALUES - 1] = text_words(
+            _cut(text, layout.EVENT_TEXT_BYTES), layout.EVENT_VALUES - layout.EVENT_TEXT
+        )
+        packed = _packed({**values, **self._figures()})
+        words[layout.EVENT_VALUES - 1 :] = text_words(packed, layout.EVENT_WORDS - layout.EVENT_VALUES + 1)
         events[layout.EVENTS_COUNT] += 1
         self.control[layout.CONTROL_EVENTS] = events[layout.EVENTS_COUNT]
         publish(self._region.words, self._region.at(Block.EVENTS), events)
         if severity != "info" and text not in self.warnings:
             self.warnings.append(text)
-            packed = text_words(_newest(self.warnings), layout.WARNINGS_LENGTH)
-            publish(self._region.words, self._region.at(Block.WARNINGS), packed)
+            shown = text_words(_newest(self.warnings), layout.WARNINGS_LENGTH)
+            publish(self._region.words, self._region.at(Block.WARNINGS), shown)
 
-    def event_once(self, severity: str, text: str) -> None:
+    def event_once(self, severity: str, text: str, **values: Any) -> None:
         """Add a warning or an error unless the same was told already."""
         if text not in self.warnings:
-            self.event(severity, text)
+            self.event(severity, text, **values)
+
+    def _figures(self) -> dict[str, Any]:
+        """Return what every event tells: state, rate asked for, and how much has passed.
+
+        Each is a word that its stage writes whole.
+        """
+        rate = float(self.control[layout.CONTROL_RATE : layout.CONTROL_RATE + 1].view(np.float64)[0])
+        cursors = self._region.payload(Block.CURSORS)
+        return {
+            "state": State(int(self.control[layout.CONTROL_STATE])).word,
+            "rate": "max" if math.isinf(rate) else "recorded" if math.isnan(rate) else rate,
+            "generated": int(cursors[layout.CURSOR_GENERATED]),
+            "output": int(cursors[layout.CURSOR_OUTPUT]),
+            "dropped": int(self._region.payload(Block.STAGE, layout.INGRESS)[layout.INGRESS_DROPPED]),
+        }
 
     def sample(self, snapshot: Snapshot) -> None:
         """Add a one-second sample made from a snapshot; latencies are those since the sample before."""

@@ -240,9 +240,11 @@ SAMPLES_LENGTH: Final = SAMPLES_FIRST + SAMPLES_KEPT * SAMPLE_WORDS
 EVENTS_COUNT: Final = 0  # ever
 EVENTS_FIRST: Final = 8
 EVENTS_KEPT: Final = 256
-EVENT_WORDS: Final = 32  # unix_ns, severity, text length, text (232 bytes)
+EVENT_WORDS: Final = 96  # unix_ns, severity, text length, text (480 bytes), length of values, values (256 bytes)
 EVENT_TEXT: Final = 3
-EVENT_TEXT_BYTES: Final = (EVENT_WORDS - EVENT_TEXT) * 8
+EVENT_VALUES: Final = 64  # JSON: state, rate and counts at that moment, and what else the event is about
+EVENT_TEXT_BYTES: Final = (EVENT_VALUES - 1 - EVENT_TEXT) * 8
+EVENT_VALUES_BYTES: Final = (EVENT_WORDS - EVENT_VALUES) * 8
 EVENTS_LENGTH: Final = EVENTS_FIRST + EVENTS_KEPT * EVENT_WORDS
 
 # ---- CONFIG, WARNINGS: JSON as UTF-8: length in bytes, then the bytes

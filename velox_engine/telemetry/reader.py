@@ -325,6 +325,11 @@ class TelemetryReader:
         """Return the last events, oldest first."""
         return list(self._once(Block.EVENTS, 0, _events))
 
+    def events_after(self, number: int) -> tuple[list[Event], int]:
+        """Return the events behind the one of this number (-1: all), and how many of them are no longer kept."""
+        new = [event for event in self.events() if event.number > number]
+        return new, new[0].number - number - 1 if new else 0
+
     def instruments(self) -> list[dict[str, Any]]:
         """Return the instrument table: symbol, price_decimals, size_decimals and tick, by symbol index."""
         block = self.block(Block.INSTRUMENTS)
@@ -364,8 +369,18 @@ def _trades(block: NDArray[np.int64]) -> tuple[Trade, ...]:
 def _events(block: NDArray[np.int64]) -> list[Event]:
     count = int(block[at.EVENTS_COUNT])
     rows = block[at.EVENTS_FIRST :].reshape(at.EVENTS_KEPT, at.EVENT_WORDS)
-    kept = (rows[event % at.EVENTS_KEPT] for event in range(max(count - at.EVENTS_KEPT, 0), count))
-    return [Event(int(row[0]), SEVERITIES[int(row[1])], words_text(row[at.EVENT_TEXT - 1 :])) for row in kept]
+    kept = range(max(count - at.EVENTS_KEPT, 0), count)
+    return [_event(rows[number % at.EVENTS_KEPT], number) for number in kept]
+
+
+def _event(row: NDArray[np.int64], number: int) -> Event:
+    try:
+        values = json.loads(words_text(row[at.EVENT_VALUES - 1 :]))
+    except ValueError:
+        values = {}
+    text = words_text(row[at.EVENT_TEXT - 1 : at.EVENT_VALUES - 1])
+    severity = SEVERITIES[int(row[1])]
+    return Event(int(row[0]), severity, text, values if isinstance(values, dict) else {}, number)
 
 
 def _checkpoints(image: NDArray[np.int64]) -> dict[int, str]:

@@ -6,6 +6,7 @@ from typing import Final
 
 COMMANDS: Final[dict[str, str]] = {
     "attach": "watch and steer an engine that runs in another process",
+    "bench": "what this machine can do, and what changed since another run",
     "config": "the configuration in force, and where each value came from",
     "ctl": "steer an engine from a script, and wait for the effect",
     "doctor": "what will keep this machine from doing well, and how to mend it",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from velox_engine.config import Config
-from velox_tui.doctor import cores, memory, pace, software, surroundings
+from velox_tui.doctor import cores, memory, pace, reach, software, surroundings
 from velox_tui.doctor.findings import Finding, Verdict
 from velox_tui.doctor.system import System
 
@@ -17,6 +17,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *pace.CHECKS,
     *memory.CHECKS,
     *surroundings.CHECKS,
+    *reach.CHECKS,
     *software.CHECKS,
 )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.screen import Screen
 
 from velox_engine.attached import AttachedEngine
 from velox_engine.config import Config
+from velox_tui.alerts import AlertKeeper
 from velox_tui.arrangement import Place
 from velox_tui.commander import Commander
 from velox_tui.glyphs import Glyphs
@@ -34,12 +35,18 @@ class Dashboard(Screen[None]):
     sampler: Sampler
     history: History
     commander: Commander
+    alerts: AlertKeeper
     places: dict[str, Place]
 
     @property
     def attached(self) -> AttachedEngine | None:
         """The engine, where it runs in another process."""
         return self.engine if isinstance(self.engine, AttachedEngine) else None
+
+    @property
+    def own_engine(self) -> Engine | None:
+        """The engine, where it runs in this process."""
+        return None if isinstance(self.engine, AttachedEngine) else self.engine
 
     @property
     def velox(self) -> VeloxApp:
@@ -71,6 +78,22 @@ class Dashboard(Screen[None]):
     @abstractmethod
     def answered(self, what: str, error: Exception | None) -> None:
         """Take a command's answer."""
+
+    @abstractmethod
+    def change_look(self, **changes: Any) -> None:
+        """Show it in another way."""
+
+    @abstractmethod
+    def run_layout(self, name: str) -> None:
+        """Show another layout."""
+
+    @abstractmethod
+    def keep_pace(self) -> None:
+        """Paint as often as the configuration says."""
+
+    @abstractmethod
+    def paint_keys(self) -> None:
+        """Draw the line of keys anew."""
 
     @abstractmethod
     def watch_symbol(self, symbol: int) -> None:

@@ -26,11 +26,9 @@ _MEANINGS = (
 
 def help_text(chosen: dict[str, str], read_only: bool, glyphs: Glyphs) -> str:
     """Write the help."""
-    rows = ["KEYS", ""]
-    for act in ACTS:
-        if read_only and act.steers:
-            continue
-        rows.append(f"{all_keys(act, chosen):24} {act.told} [{act.name}]")
+    keys = {act: all_keys(act, chosen) for act in ACTS if not (read_only and act.steers)}
+    wide = max(map(len, keys.values())) + 2
+    rows = ["KEYS", "", *(f"{text:{wide}}{act.told} [{act.name}]" for act, text in keys.items())]
     rows += ["", "READING THE SCREEN", "", *(f"{glyphs.dot} {each}" for each in _MEANINGS)]
     return glyphs.plain("\n".join(rows))
 

@@ -23,9 +23,11 @@ from velox_tui.glyphs import Glyphs
 from velox_tui.heat import HeatHistory
 from velox_tui.history import History
 from velox_tui.machine import own_cores
+from velox_tui.pace import Pace, waiting_writes
 from velox_tui.sampler import Sampler, series_names
-from velox_tui.scene import WINDOWS, Glance, Look, Scene
+from velox_tui.scene import Glance, Look, Scene
 from velox_tui.screens.steering import Steering
+from velox_tui.screens.tuning import Tuning, window_step
 from velox_tui.screens.viewing import Viewing
 from velox_tui.widgets.bundles import Bundles
 from velox_tui.widgets.cores import Cores
@@ -55,13 +57,12 @@ PANELS: Final[dict[str, type[Panel]]] = {
     "events": Events,
     "figures": Figures,
 }
-_UNFOCUSED_S: Final = 1.0
 _HALF_TICK_S: Final = 0.02
 _FIRST_LOOK_S: Final = 0.02  # the sampler has seen something by then: a frame's time without an empty board
 _OWN_EVENTS: Final = 256
 
 
-class MainScreen(Steering, Viewing):
+class MainScreen(Steering, Viewing, Tuning):
     """Status, the board of panels, and the line of keys."""
 
     BINDINGS = bindings()
@@ -78,7 +79,7 @@ class MainScreen(Steering, Viewing):
     ) -> None:
         super().__init__()
         self.engine, self.config, self.glyphs, self.chosen, self.read_only = engine, config, glyphs, chosen, read_only
-        window = min(WINDOWS, key=lambda each: abs(math.log(each / config.ui.window_secs)))
+        window = window_step(config.ui.window_secs)
         self.usual_window = window
         self.look = Look(window=window, depth=config.book.depth, layout=config.ui.layout)
         self.sampler = self.make_sampler()
@@ -91,7 +92,7 @@ class MainScreen(Steering, Viewing):
         self.frame_ms = float("nan")
         self._held: tuple[Glance, History, HeatHistory] | None = None
         self._painted = (-1, self.look)
-        self._painted_at = 0.0
+        self.pace = Pace(config.ui.fps)
         self._panel_at: dict[str, float] = {}
         self._journal: tuple[tuple[Event, ...], list[Event], bool, tuple[Event, ...]] = ((), [], True, ())
         self._state: State | None = None
@@ -122,9 +123,22 @@ class MainScreen(Steering, Viewing):
         """Begin to look and to paint."""
         self.sampler.start()
         self.watch_symbol(self.look.symbol)
-        self.set_interval(1 / self.config.ui.fps, self.tick)
+        self._timer = self.set_interval(1 / self.config.ui.fps, self.tick)
         self.set_timer(_FIRST_LOOK_S, self.tick)
+        self.remember()
         self.lay_out()
+
+    def keep_pace(self) -> None:
+        """Paint as often as the configuration says."""
+        self._timer.stop()
+        self.pace = Pace(self.config.ui.fps)
+        self._timer = self.set_interval(1 / self.config.ui.fps, self.tick)
+
+    def paint_keys(self) -> None:
+        """Draw the line of keys anew."""
+        line = self.query_one(KeyLine)
+        line.forget()
+        line.paint()
 
     def on_unmount(self) -> None:
         """End what was begun."""
@@ -167,10 +181,11 @@ class MainScreen(Steering, Viewing):
     # ---- painting
 
     def tick(self) -> None:
-        """Take in what is new; paint, less often where nobody looks."""
+        """Take in what is new; paint, if it is time to."""
         try:
             self.take_in()
-            if self.app.app_focus or time.monotonic() - self._painted_at >= _UNFOCUSED_S:
+            waiting = waiting_writes(self.app)
+            if self.pace.due(time.monotonic(), self.frame_ms / 1000, waiting, self.app.app_focus):
                 self.paint()
         except NoMatches:
             return  # the screen is being taken down
@@ -215,6 +230,7 @@ class MainScreen(Steering, Viewing):
             self.read_only,
             self.attached is not None,
             self._gone(),
+            self.pace.slowed(time.monotonic()),
         )
 
     def _gone(self) -> str:
@@ -247,7 +263,8 @@ class MainScreen(Steering, Viewing):
             self.frame_ms = spent if math.isnan(self.frame_ms) else self.frame_ms + 0.1 * (spent - self.frame_ms)
         self._thread_s = used
         now = time.monotonic()
-        self._painted, self._painted_at, self._state = (glance.serial, self.look), now, glance.snapshot.state
+        self.pace.painted(now)
+        self._painted, self._state = (glance.serial, self.look), glance.snapshot.state
         scene = self.scene(glance)
         with self.app.batch_update():
             if self._is_due("status", Status.every, now, changed):
@@ -271,6 +288,7 @@ class MainScreen(Steering, Viewing):
     def note(self, severity: str, text: str, *, notice: bool = False) -> None:
         """Add a line of our own to Events; with a notice where it must be seen."""
         self.own_events = [*self.own_events[1 - _OWN_EVENTS :], Event(time.time_ns(), severity, text)]
+        self.velox.record(severity, text, "screen")
         if notice:
             level = {"info": "information", "warning": "warning", "error": "error"}[severity]
             self.notify(text, severity=level, timeout=4, markup=False)  # type: ignore[arg-type]  # one of three words

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from velox_tui.arrangement import neighbour
-from velox_tui.export import export_all
+from velox_tui.export import archive, exported, write_files
 from velox_tui.scene import DEPTHS, GROUPS, SERIES, WINDOWS
+from velox_tui.screen_settings import OWN_THEMES
 from velox_tui.screens.base import Dashboard
 from velox_tui.screens.help import HelpScreen, help_text
 from velox_tui.screens.symbol import SymbolScreen
-from velox_tui.themes import DARK, LIGHT
 from velox_tui.widgets.events import Events
 
 T = TypeVar("T")
@@ -33,7 +34,8 @@ def following(words: Sequence[str], now: str) -> str:
 class Viewing(Dashboard):
     """A part of the dashboard's screen."""
 
-    def _look(self, **changes: Any) -> None:
+    def change_look(self, **changes: Any) -> None:
+        """Change the look, and have it painted."""
         self.look = replace(self.look, **changes)
         if changes.keys() & {"layout", "zoomed", "heat"}:
             self.lay_out()
@@ -44,7 +46,7 @@ class Viewing(Dashboard):
     def action_freeze(self) -> None:
         """Hold the picture, or let it go."""
         self.hold(not self.look.frozen)
-        self._look(frozen=not self.look.frozen)
+        self.change_look(frozen=not self.look.frozen)
 
     def action_zoom(self) -> None:
         """Give the focused panel all the room, or end that."""
@@ -52,51 +54,55 @@ class Viewing(Dashboard):
         if self.look.zoomed:
             self.action_back()
         elif focused is not None and focused.id in self.places:
-            self._look(zoomed=focused.id)
+            self.change_look(zoomed=focused.id)
         else:
             first = next(iter(self.places), None)
             if first is not None:
                 self.query_one(f"#{first}").focus()
-                self._look(zoomed=first)
+                self.change_look(zoomed=first)
 
     def action_back(self) -> None:
         """End the zoom."""
         if self.look.zoomed:
-            self._look(zoomed="")
+            self.change_look(zoomed="")
         else:
             self.set_focus(None)
 
     def action_layout(self, name: str) -> None:
         """Show another layout."""
-        self._look(layout=name, zoomed="", heat=None)
+        self.run_layout(name)
+
+    def run_layout(self, name: str) -> None:
+        """Show another layout."""
+        self.change_look(layout=name, zoomed="", heat=None)
 
     def action_window(self, by: int) -> None:
         """Take a longer or shorter time window; 0: as configured."""
-        self._look(window=stepped(WINDOWS, self.look.window, by) if by else self.usual_window)
+        self.change_look(window=stepped(WINDOWS, self.look.window, by) if by else self.usual_window)
 
     def action_log(self) -> None:
         """Change between linear and logarithmic graphs."""
-        self._look(log=not self.look.log)
+        self.change_look(log=not self.look.log)
 
     def action_series(self) -> None:
         """Show all series, or one large."""
-        self._look(series=following(("all", *SERIES), self.look.series))
+        self.change_look(series=following(("all", *SERIES), self.look.series))
 
     def action_depth(self, by: int) -> None:
         """Show more or fewer levels."""
-        self._look(depth=stepped(DEPTHS, self.look.depth, by))
+        self.change_look(depth=stepped(DEPTHS, self.look.depth, by))
 
     def action_group(self) -> None:
         """Put more ticks into a level; from the most back to one."""
-        self._look(group=GROUPS[(GROUPS.index(self.look.group) + 1) % len(GROUPS)])
+        self.change_look(group=GROUPS[(GROUPS.index(self.look.group) + 1) % len(GROUPS)])
 
     def action_heat(self) -> None:
         """Show the heat map, or no longer."""
-        self._look(heat=not self.shows_heat)
+        self.change_look(heat=not self.shows_heat)
 
     def action_severity(self) -> None:
         """Change which events are shown."""
-        self._look(severity=following(("info", "warning", "error"), self.look.severity))
+        self.change_look(severity=following(("info", "warning", "error"), self.look.severity))
 
     def action_symbol(self) -> None:
         """Choose the symbol."""
@@ -107,17 +113,17 @@ class Viewing(Dashboard):
 
     def _chosen(self, symbol: int | None) -> None:
         if symbol is not None and symbol != self.look.symbol:
-            self._look(symbol=symbol)
+            self.change_look(symbol=symbol)
             self.watch_symbol(symbol)
 
     def action_next_theme(self) -> None:
         """Take the next theme, ours first."""
-        others = sorted(name for name in self.app.available_themes if name not in (DARK.name, LIGHT.name))
-        self.app.theme = following((DARK.name, LIGHT.name, *others), self.app.theme)
+        others = sorted(name for name in self.app.available_themes if name not in OWN_THEMES)
+        self.app.theme = following((*OWN_THEMES, *others), self.app.theme)
         self.notify(f"theme {self.app.theme}", timeout=2)
 
     def action_export(self) -> None:
-        """Write picture, snapshot and history."""
+        """Write picture, snapshot and history; in a browser that is a download, and nothing is written here."""
         glance = self.sampler.latest
         if glance is None:
             return
@@ -126,8 +132,14 @@ class Viewing(Dashboard):
         names = self.history.names
 
         def write() -> None:
-            base = export_all(glance.snapshot, picture, times, values, names)
-            self.answered(f"written: {base}.svg, .json, .csv", None)
+            stem, files = exported(glance.snapshot, picture, times, values, names)
+            if self.app.is_web:
+                packed = io.BytesIO(archive(stem, files))
+                self.app.call_from_thread(
+                    self.app.deliver_binary, packed, save_filename=f"{stem}.zip", mime_type="application/zip"
+                )
+                return
+            self.answered(f"written: {write_files(stem, files)}.svg, .json, .csv", None)
 
         self.commander.give("", write)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 
 from velox_engine.snapshot import State, WorkerSnapshot
-from velox_tui.glyphs import bar, spark
+from velox_tui.glyphs import area, bar, spark
 from velox_tui.lines import Drawn, Line, line
 from velox_tui.machine import Core
-from velox_tui.numbers import percent
+from velox_tui.numbers import percent, span
 from velox_tui.scene import Scene
 from velox_tui.widgets.panel import Panel
 
 SHORT = {"ingress": "ingress", "orderbook": "book", "bundle": "bundle", "output": "output"}
 _STALE_S = 1.0
+_INDENT = 4  # columns before a bar
+_LEAST_PAST, _MOST_PAST = 2, 6  # rows of a graph of its own
 
 
 def busy_share(before: WorkerSnapshot, after: WorkerSnapshot) -> float:
@@ -37,7 +39,7 @@ def worker_parts(scene: Scene, worker: WorkerSnapshot) -> tuple[str, str]:
     return f"{stages_of(worker)} {percent(busy_share(before, worker))} busy", "text"
 
 
-def core_line(scene: Scene, core: Core, width: int) -> Line:
+def core_line(scene: Scene, core: Core, width: int, with_past: bool = True) -> Line:
     """Write a core: number, bar, share, its past, frequency and temperature, and who works there."""
     workers = [worker for worker in scene.snapshot.workers if worker.core == core.number]
     told = ", ".join(worker_parts(scene, worker)[0] for worker in workers)
@@ -46,7 +48,7 @@ def core_line(scene: Scene, core: Core, width: int) -> Line:
     head = f"{core.number:>3} "
     room = width - len(head) - 5 - 1
     bar_width = min(max(room // 4, 4), 16)
-    past_width = max(min(room - bar_width - 26, 40), 0)
+    past_width = max(min(room - bar_width - 26, 40), 0) if with_past else 0
     full, rest = bar(0.0 if math.isnan(core.busy) else core.busy, bar_width, scene.glyphs)
     parts = [
         (head, "dim"),
@@ -58,9 +60,19 @@ def core_line(scene: Scene, core: Core, width: int) -> Line:
     if past_width >= 6:
         values, _ = scene.history.window(f"core_{core.number}", scene.look.window, past_width)
         parts += [(spark(values, 1.0, scene.glyphs), "dim"), (" ", "text")]
-        if width >= 76:
-            parts.append((f"{extra} " if extra else "", "dim"))
+    if (past_width >= 6 or not with_past) and width >= 76 and extra:
+        parts.append((f"{extra} ", "dim"))
     return line(*parts, (told or "no stage", role))
+
+
+def core_past(scene: Scene, core: Core, width: int, height: int) -> list[Line]:
+    """Draw a core's past as a graph of its own where there is room for one; the top is a whole core."""
+    room = width - _INDENT - 1
+    if height < _LEAST_PAST or room < 1:
+        return []
+    values, _ = scene.history.window(f"core_{core.number}", scene.look.window, room * scene.glyphs.across)
+    drawn = area(values, height, 1.0, scene.glyphs)
+    return [line((" " * _INDENT, "dim"), (text, "orderbook")) for text in drawn]
 
 
 def core_rows(scene: Scene, width: int, height: int) -> list[Line]:
@@ -70,7 +82,10 @@ def core_rows(scene: Scene, width: int, height: int) -> list[Line]:
     loose = [worker for worker in scene.snapshot.workers if worker.core not in {core.number for core in cores}]
     if len(cores) + len(loose) > height:
         cores.sort(key=lambda core: (core.number not in pinned, core.number))
-    rows = [core_line(scene, core, width) for core in cores]
+    tall = min(height // max(len(cores) + len(loose), 1) - 1, _MOST_PAST)
+    rows = []
+    for core in cores:
+        rows += [core_line(scene, core, width, tall < _LEAST_PAST), *core_past(scene, core, width, tall)]
     for worker in loose:
         text, role = worker_parts(scene, worker)
         rows.append(line((f"  {scene.glyphs.dash} ", "dim"), (f"unpinned: {text}", role)))
@@ -89,5 +104,5 @@ class Cores(Panel):
     def draw(self, scene: Scene, width: int, height: int) -> Drawn:
         """Draw the cores under their mean."""
         known = [core.busy for core in scene.glance.cores if not math.isnan(core.busy)]
-        figure = f"{percent(sum(known) / len(known), 0)} of {len(known)}" if known else ""
+        figure = f"{percent(sum(known) / len(known), 0)} of {len(known)}, {span(scene.look.window)}" if known else ""
         return Drawn(figure, core_rows(scene, width, height))

@@ -23,6 +23,8 @@ _STATES = {
 }
 _BID, _ASK = 0, 1
 _HEAD_FROM = 8  # rows
+_TRADES_WIDTH, _BESIDE_FROM = 21, 54  # columns: the last trades stand beside the ladder where it is so wide
+_TRADES_BELOW, _BELOW_FROM = 5, 22  # rows: else below it where it is so high
 
 
 class Side(NamedTuple):
@@ -153,11 +155,15 @@ class Depth(Panel):
         state, _ = _STATES[book.state]
         tick = max(int(instrument["tick"]), 1)
         steps = scaled(tick * look.group, int(instrument["price_decimals"])).rstrip("0").rstrip(".")
-        shown = min(look.depth, max(side_rows(height)))
+        beside = width >= _BESIDE_FROM
+        below = _TRADES_BELOW if not beside and height >= _BELOW_FROM else 0
+        shown = min(look.depth, max(side_rows(height - below)))
         figure = f"{name} {state}, {shown} {scene.glyphs.plain('×')} {steps}"
-        trades_width = 21
-        room = width - trades_width - 1 if width >= 60 else width
-        rows = ladder_rows(book, instrument, look.depth, look.group, room, height, scene.glyphs)
-        if width >= 60:
-            rows = columns(rows, trade_rows(scene.snapshot.trades, instrument, look.symbol, height, scene.glyphs), room)
+        room = width - _TRADES_WIDTH - 1 if beside else width
+        rows = ladder_rows(book, instrument, look.depth, look.group, room, height - below, scene.glyphs)
+        trades = trade_rows(scene.snapshot.trades, instrument, look.symbol, below or height, scene.glyphs)
+        if beside:
+            rows = columns(rows, trades, room)
+        elif below:
+            rows = [*rows, *[()] * (height - below - len(rows)), *trades]
         return Drawn(figure, rows)

@@ -19,6 +19,7 @@ from velox_tui.widgets.panel import Panel
 PERCENTILES: Final = ((50.0, "p50"), (90.0, "p90"), (99.0, "p99"), (99.9, "p99.9"), (100.0, "max"))
 _LABEL: Final = 11
 _FIGURE: Final = 7
+_WIDE: Final = 90
 _TO: Final = ("to ingress", "to book", "to bundle", "end to end")
 _SERVICE: Final = ("ingress", "order book", "bundle", "output")
 
@@ -89,16 +90,19 @@ def histogram_rows(now: Histogram, host: Histogram, scene: Scene, width: int, he
     glyphs, log = scene.glyphs, scene.look.log
     points = width * glyphs.across
 
-    def drawn(histogram: Histogram, rows: int, role: str) -> list[Line]:
+    def drawn(histogram: Histogram, rows: int, role: str, label: str) -> list[Line]:
         shares = by_column(histogram, first, last, points)
         top = max(float(shares.max(initial=0.0)), 1e-9)
         values = shares * 1e6 if log else shares  # in millionths, a decade begins at one in a million
-        return [line((text, role)) for text in area(values, rows, top * 1e6 if log else top, glyphs, log)]
+        texts = area(values, rows, top * 1e6 if log else top, glyphs, log)
+        if texts[0].endswith(" " * (len(label) + 2)):  # only where it covers nothing
+            return [line((texts[0][: -len(label)], role), (label, role)), *(line((text, role)) for text in texts[1:])]
+        return [line((text, role)) for text in texts]
 
     host_rows = height // 4 if height >= 8 else 0
-    rows = drawn(now, max(height - 1 - host_rows, 1), "output")
+    rows = drawn(now, max(height - 1 - host_rows, 1), "output", "end to end")
     if host_rows:
-        rows += drawn(host, host_rows, "dim")
+        rows += drawn(host, host_rows, "dim", "host" if width < _WIDE else "host: how late a sleeping thread wakes")
     return [*rows, line((decade_axis(first, last, width, glyphs.micro), "dim"))]
 
 

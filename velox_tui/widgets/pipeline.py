@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from velox_engine.snapshot import RingSnapshot, Snapshot, StageSnapshot, State
-from velox_tui.glyphs import bar
+from velox_tui.glyphs import area, bar
 from velox_tui.lines import Drawn, Line, line
 from velox_tui.numbers import latency, percent, rate, short
 from velox_tui.scene import Scene
@@ -15,6 +15,9 @@ from velox_tui.widgets.panel import Panel
 NAMES = {"ingress": "INGRESS", "orderbook": "ORDER BOOK", "bundle": "BUNDLE", "output": "OUTPUT"}
 UNITS = {"ingress": "slots", "bundle": "slots", "output": "bundles"}
 _BOTTLENECK = 0.8
+_FIGURES_WIDTH = 16
+_WAITS_WIDTH, _WAITS_FROM = 28, 64  # columns: what waits, in figures
+_MOST_PAST = 4  # rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +84,20 @@ def stage_line(work: Work, width: int, is_bottleneck: bool, scene: Scene) -> Lin
     return line(*parts)
 
 
+def bar_width(width: int) -> int:
+    """Return how many columns of a panel's width a ring's bar has."""
+    return max(width - _FIGURES_WIDTH - (_WAITS_WIDTH if width >= _WAITS_FROM else 0) - 4, 1)
+
+
 def ring_line(ring: RingSnapshot, width: int, scene: Scene) -> Line:
     """Write a ring: its bar with the high-water mark, what waits, and the mark in figures."""
     share = ring.waiting / ring.capacity if ring.capacity else 0.0
     high = ring.high_water / ring.capacity if ring.capacity else 0.0
     figures = f"{percent(share, 5)}  high {percent(high)}"
     waits = f" {short(ring.waiting):>5} of {short(ring.capacity)} {UNITS[ring.name]}"
-    if width >= 64:
-        figures += f"{waits:28}"
-    room = width - len(figures) - 4
-    full, rest = bar(share, max(room, 1), scene.glyphs, high)
+    if width >= _WAITS_FROM:
+        figures += f"{waits:{_WAITS_WIDTH}}"
+    full, rest = bar(share, bar_width(width), scene.glyphs, high)
     role = "bad" if share > 0.9 else "warn" if share > 0.5 else "ingress"
     return line(
         (f"  {scene.glyphs.down_arrow} ", "dim"),
@@ -134,31 +141,41 @@ def draining_lines(scene: Scene, width: int) -> list[Line]:
     ]
 
 
+def ring_past(reader: str, width: int, height: int, scene: Scene) -> list[Line]:
+    """Draw how full the ring that a stage reads was over the time window, under its bar; the top is a full ring."""
+    values, _ = scene.history.window(f"ring_{reader}", scene.look.window, bar_width(width) * scene.glyphs.across)
+    return [line(("    ", "dim"), (text, "dim")) for text in area(values, height, 1.0, scene.glyphs)]
+
+
 def pipeline_rows(scene: Scene, width: int, height: int) -> list[Line]:
-    """Draw stages and rings from ingress to output; with little room the rings stand beside the stages."""
+    """Draw stages and rings from ingress to output, and each ring's past in the room that is left.
+
+    With little room there are the stages alone.
+    """
     found = works(scene.glance.second, scene.snapshot)
     slow = bottleneck(found) if scene.snapshot.state in (State.RUNNING, State.DRAINING) else None
     stages = [stage_line(work, width, work.name == slow, scene) for work in found]
     rings = [ring_line(ring, width, scene) for ring in scene.snapshot.rings]
-    rows: list[Line] = []
-    if height < len(stages) + len(rings):
-        rows = [stages[0]]
-        for stage, ring in zip(stages[1:], rings, strict=True):
-            rows += [stage] if height < 7 else [ring, stage]
-    else:
-        spread = height >= 2 * (len(stages) + len(rings)) + 1
-        for index, stage in enumerate(stages):
-            rows.append(stage)
-            if index < len(rings):
-                rows += [(), rings[index], ()] if spread else [rings[index]]
-    foot: list[Line] = []
-    if scene.snapshot.state is State.DRAINED:
-        foot = drained_lines(scene)
-    elif scene.snapshot.state is State.DRAINING:
-        foot = draining_lines(scene, width)
-    elif not scene.snapshot.conservation.holds:
-        foot = [line((f"{scene.glyphs.no} {problem}", "bad")) for problem in scene.snapshot.conservation.problems]
+    foot = foot_lines(scene, width)
+    left = height - len(stages) - len(rings) - len(foot)
+    past = min(max(left // len(rings), 0), _MOST_PAST)
+    rows = [stages[0]]
+    for stage, ring, work in zip(stages[1:], rings, found[1:], strict=True):
+        if left >= 0:
+            rows += [ring, *(ring_past(work.name, width, past, scene) if past else ())]
+        rows.append(stage)
     return [*rows, *foot] if len(rows) + len(foot) <= height else [*rows[: max(height - len(foot), 0)], *foot]
+
+
+def foot_lines(scene: Scene, width: int) -> list[Line]:
+    """Write what there is to say of the whole: how far a drain is, the final figures, what is not conserved."""
+    if scene.snapshot.state is State.DRAINED:
+        return drained_lines(scene)
+    if scene.snapshot.state is State.DRAINING:
+        return draining_lines(scene, width)
+    if not scene.snapshot.conservation.holds:
+        return [line((f"{scene.glyphs.no} {problem}", "bad")) for problem in scene.snapshot.conservation.problems]
+    return []
 
 
 class Pipeline(Panel):

@@ -68,6 +68,7 @@ def status_parts(scene: Scene, wide: bool) -> list[list[Part]]:
     reached = rate(glance.rate("ingress"), 7)
     dropped = snapshot.dropped
     cost = "" if math.isnan(glance.cost) else f"ui {scene.frame_ms:4.1f}ms {100 * glance.cost:4.1f}%"
+    slowed = ("slowed  " if scene.slowed else " ", "warn")
     frozen: list[Part] = [(" FROZEN ", "badge"), (" ", "text")] if scene.look.frozen else []
     return [
         [(f" {title_of(scene, wide)} ", "title")],
@@ -80,9 +81,9 @@ def status_parts(scene: Scene, wide: bool) -> list[list[Part]]:
             ("  ", "text"),
         ],
         [(f"{clock(snapshot.uptime_s)}  ", "text")],
-        [(f"{cost}  " if cost else "", "dim")]
+        [(f"{cost} " if cost else "", "dim"), slowed]
         if wide
-        else [(f"ui {100 * glance.cost:4.1f}%  " if cost else "", "dim")],
+        else [(f"ui {100 * glance.cost:4.1f}% " if cost else "", "dim"), slowed],
         [(f"{source_of(snapshot, scene.glyphs.points[:1])}  ", "dim")],
         [("read-only  " if scene.read_only else "", "accent")],
     ]
