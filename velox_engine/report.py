@@ -27,7 +27,8 @@ class Report:
 
     ``duration_s`` is from the first transaction generated to the last one out, ``throughput_per_s`` counts what left
     over that time without pauses. ``latency_ns`` is from due time to each stage, ``service_ns`` the work a transaction
-    costs each stage. ``conserved`` means that every transaction generated is accounted for, in order and content.
+    costs each stage. ``chaos`` counts the faults made on purpose, and is empty without. ``conserved`` means that every
+    transaction generated is accounted for, in order and content.
     """
 
     schema: int
@@ -62,6 +63,7 @@ class Report:
     warnings: list[str]
     limits: dict[str, Any]
     cpu: dict[str, float]
+    chaos: dict[str, Any]
     environment: dict[str, Any]
     config: dict[str, Any]
 
@@ -213,6 +215,7 @@ def make_report(
     limits: LimitSettings,
     cpu_s: float,
     clock_source: str,
+    chaos: dict[str, Any] | None = None,
 ) -> Report:
     """Make the report of a run from its last snapshot.
 
@@ -295,6 +298,7 @@ def make_report(
             "process_s": round(cpu_s, 6),
             "percent_of_a_core": round(100 * cpu_s / snapshot.uptime_s, 2) if snapshot.uptime_s else 0.0,
         },
+        chaos=chaos or {},
         environment=environment(clock_source),
         config={key: value for key, value in snapshot.config.items() if key != "book_outcomes"},
     )

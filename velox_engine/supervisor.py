@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from velox_engine.assembly import Assembly, gap_ticks, worker_arguments, write_instruments
+from velox_engine.chaos import Chaos
 from velox_engine.errors import EngineError
 from velox_engine.lockfree.clock import read_ticks
 from velox_engine.lockfree.ring import RELEASED
@@ -105,6 +106,9 @@ class Supervisor:
         self._thread = threading.Thread(target=self._run, name="vx-supervisor", daemon=True)
         self.hung: tuple[str, ...] = ()
         self.finished = threading.Event()
+        self._clock_steps_ns = 0
+        chaos = assembly.config.chaos.enabled
+        self.chaos = Chaos(assembly, assembly.chaos_seed, self._pretend_step) if chaos else None
 
     # ---- from other threads
 
@@ -118,6 +122,8 @@ class Supervisor:
         if self._assembly.sink is not None:
             self._assembly.sink.start()
         self._thread.start()
+        if self.chaos is not None:
+            self.chaos.start()
 
     def submit(self, command: Command) -> Command:
         """Hand over a command; safe in a signal handler."""
@@ -195,6 +201,8 @@ class Supervisor:
         chronicle.control[layout.CONTROL_STARTED_UNIX_NS] = time.time_ns()
         for text in self._assembly.warnings:
             chronicle.event("warning", text)
+        if self.chaos is not None:
+            chronicle.event("warning", f"chaos is on, seed {self.chaos.seed}: faults are made on purpose")
         self._next_sample = time.monotonic() + 1.0
         self._drift_ns = self._assembly.clock.behind_monotonic_ns()
         self._order(Phase.RUN)
@@ -462,9 +470,13 @@ class Supervisor:
             self._stalled = self._stalled & ~(1 << index) | int(late) << index
         self.chronicle.control[layout.CONTROL_STALLED] = self._stalled
 
+    def _pretend_step(self, ns: int) -> None:
+        """Chaos: let the clock seem to have stepped."""
+        self._clock_steps_ns += ns
+
     def _watch_clock(self) -> None:
         """Begin a new schedule when the clock and the monotonic clock parted: the machine was suspended or moved."""
-        drift = self._assembly.clock.behind_monotonic_ns()
+        drift = self._assembly.clock.behind_monotonic_ns() + self._clock_steps_ns
         if abs(drift - self._drift_ns) > _SUSPENDED_NS and self.state in _RUNNING_STATES:
             step = (drift - self._drift_ns) / 1e9
             self.chronicle.event("warning", f"clock step of {step:+.3f} s: new schedule", step_s=round(step, 6))
@@ -473,6 +485,8 @@ class Supervisor:
 
     def _end(self) -> None:
         """Stop the workers and leave; the region holds their last words."""
+        if self.chaos is not None:
+            self.chaos.stop()
         set_word(self._words, word.STOP, 1)
         give_up = time.monotonic() + _JOIN_S
         for thread in self._threads:
