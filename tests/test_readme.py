@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import ROOT, environment
-from tests.running import of_the_run
+from tests.running import of_the_run, until
 from velox_engine.config import KEYS
 from velox_tui.commands import COMMANDS
 
@@ -54,13 +54,18 @@ def shell(tmp_path, compile_cache):
 
 @pytest.mark.parametrize("commands", SESSIONS, ids=first_words)
 def test_every_command_does_what_it_says(shell, commands):
+    logs = []  # of what runs in the background until a later command ends it
     for command in commands:
         done = shell(command)
         assert (done.returncode, of_the_run(done.stderr)) == (0, ""), command
-        if "--report -" in command:
+        if command.endswith("&"):
+            logs.append(re.search(r"> (\S+) 2>&1 &$", command)[1])
+        elif "--report -" in command:
             assert json.loads(done.stdout)["conserved"]
         elif "--no-ui" in command:
             assert "conserved   yes" in done.stdout
+    for log in logs:
+        until(lambda log=log: "conserved   yes" in shell(f"cat {log}").stdout, "it has ended with its statistics")
 
 
 def test_the_two_commands_of_a_fresh_machine_are_what_ci_runs():

@@ -119,10 +119,12 @@ def remove(found: Found) -> bool:
 
 
 def tidy() -> None:
-    """Take away sockets whose regions are gone, and of dead engines' regions all but the newest few."""
+    """Take away sockets at which nobody listens, and of dead engines' regions all but the newest few."""
     dead = [each for each in find_engines() if not each.alive]
     for each in dead[_KEPT_DEAD:]:
         remove(each)
+    for each in dead[:_KEPT_DEAD]:  # what they wrote last stays readable; at their sockets nobody will ever answer
+        each.control.unlink(missing_ok=True)
     directory = region_directory()
     if directory.is_dir():
         of_regions = {control_path(path) for path in region_files()}

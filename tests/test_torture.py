@@ -1,0 +1,23 @@
+"""A short form of ``python -m tests.torture``: most cases once, at moments of its seed."""
+
+import random
+
+import pytest
+
+from tests.torture.cases import CASES
+
+# the others have tests of their own: the terminal's in test_ui_terminal, the device's in test_headless
+SHORT = (
+    "signals",
+    "stopped_and_continued",
+    "killed",
+    "file_too_large",
+    "few_descriptors",
+    "one_name_twice",
+    "no_place",
+)
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_whatever_is_done_to_it_it_ends_as_designed(tmp_path, name):
+    assert CASES[name](tmp_path, random.Random(f"2026 {name}"))
