@@ -4,9 +4,10 @@ An engine runs at maximum rate on one core while ``perf record`` samples its thr
 clock: no hardware counters are needed, so it works in virtual machines). numba compiles with line tables
 (``NUMBA_DEBUGINFO``) into a cache of its own. ``perf`` knows nothing of code that was compiled in memory, so each
 sample's address is looked up here: by function, and within it by ``addr2line``, which tells what was inlined there.
-OUT.svg is a flame graph: width is time, what stands on something was called by it. The heaviest leaves are printed.
+OUT.svg is a flame graph: width is time; modules at the bottom, on them the functions as they were compiled, and on
+these what was inlined into them. The heaviest leaves are printed.
 
-It needs ``perf``, ``nm`` and ``addr2line``. Pytest does not collect this file.
+It needs ``perf``, ``readelf`` and ``addr2line``. Pytest does not collect this file.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from bisect import bisect_right
 from collections import Counter
 from pathlib import Path
@@ -28,8 +30,9 @@ from numba.core import codegen, config
 
 _HZ = 1999
 _WIDTH, _ROW, _FONT = 1200, 17, 11
+_SYSTEM = "system"
 _LEAST = 2.0  # a frame of fewer pixels is not drawn
-_NAME = re.compile(r"^(?:\w+::)*?(?P<name>\w+)(?:\[.*)?$")
+_PLACE = re.compile(r"^(?P<path>.*):(\d+|\?)( \(discriminator \d+\))?$")
 
 
 class Code(NamedTuple):
@@ -85,7 +88,7 @@ def places(libraries: list[Any], folder: Path) -> list[Code]:
 
 
 def frames(code: Code, addresses: list[int]) -> dict[int, list[str]]:
-    """The functions that each address lies in, the outermost first, as the line table tells them."""
+    """The module and the functions that each address lies in, the outermost first, as the line table tells them."""
     command = ["addr2line", "-afi", "-j", code.section, "-e", str(code.path)]
     lines = "".join(f"{address - code.base:#x}\n" for address in addresses)
     told = subprocess.run(command, input=lines, capture_output=True, text=True, check=True).stdout
@@ -94,7 +97,11 @@ def frames(code: Code, addresses: list[int]) -> dict[int, list[str]]:
     for line in told.splitlines():
         if line.startswith("0x"):
             stack = stacks.setdefault(int(line, 16) + code.base, [])
-        elif not re.search(r":(\d+|\?)( \(discriminator \d+\))?$", line):
+        elif place := _PLACE.match(line):
+            stack.insert(0, place["path"].rpartition("velox_engine/")[2].removesuffix(".py"))
+        else:
+            if stack:
+                del stack[0]  # the module of what this one calls: the outermost function's says enough
             stack.insert(0, short(line))
     return stacks
 
@@ -132,7 +139,7 @@ def sampled(samples: Path, code: list[Code]) -> Counter[tuple[str, ...]]:
         if at >= 0 and address < code[at].end:
             met[address] += 1
         else:
-            stacks["system", words[2] if len(words) > 2 else "?"] += 1
+            stacks[_SYSTEM,] += 1
     for each in code:
         inside = [address for address in met if each.base <= address < each.end]
         if inside:
@@ -198,6 +205,7 @@ def main() -> None:
                 ).returncode
             )
     libraries = keep_objects()
+    warnings.simplefilter("ignore")  # numba's, of functions whose lines it does not know
     from velox_engine import Engine, load_config
 
     core = max(os.sched_getaffinity(0))
@@ -207,8 +215,8 @@ def main() -> None:
     overrides |= {"pipeline.ingress_rate_hz": "max", "source.seed": 7}
     overrides |= dict(word.split("=", 1) for word in asked.set)
     engine = Engine(load_config(overrides=overrides, environ={}))
-    with tempfile.TemporaryDirectory() as name:
-        samples = Path(name) / "perf.data"
+    with tempfile.TemporaryDirectory() as folder:
+        samples = Path(folder) / "perf.data"
         with engine:
             command = [
                 "perf",
@@ -227,17 +235,21 @@ def main() -> None:
             recording.wait()
             time.sleep(0.1)
         report = engine.report()
-        stacks = sampled(samples, places(libraries, Path(name)))
+        stacks = sampled(samples, places(libraries, Path(folder)))
     assert report.conserved
+    away = stacks.pop((_SYSTEM,), 0)  # in the system: mostly where it let others run on this core
     total = sum(stacks.values())
+    print(f"{100 * away / (total + away):.1f} % of {total + away:,} samples were in the system, and are left out")
     kind = f"{report.config['source']['model']} flow, {report.config['book']['kind']} book"
     rate = f"{report.throughput_per_s / 1e6:.1f} M transactions/s"
     asked.out.write_text(drawn(stacks, f"one worker at maximum rate, {kind}: {rate}, {total:,} samples"))
-    leaves: Counter[str] = Counter()
-    for stack, count in stacks.items():
-        leaves[stack[-1]] += count
-    for leaf, count in leaves.most_common(25):
-        print(f"{100 * count / total:5.1f} %  {leaf}")
+    for title, place in (("modules", 0), ("functions", -1)):
+        heaviest: Counter[str] = Counter()
+        for stack, count in stacks.items():
+            heaviest[stack[place]] += count
+        print(title)
+        for name, count in heaviest.most_common(20):
+            print(f"{100 * count / total:5.1f} %  {name}")
 
 
 if __name__ == "__main__":

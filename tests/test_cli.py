@@ -247,7 +247,7 @@ WRONG = [
     (["-x"], "unknown option -x, the nearest is -"),
     (["--no-ui=yes"], "--no-ui: ignored explicit argument 'yes'"),
     (["confg"], "unknown command confg, the nearest is config"),
-    (["\n"], "unknown command \\u000a, the nearest is"),
+    (["\n"], 'unknown command "\\u000a", the nearest is'),
     (["--rate", "5", "config"], "a command comes first: velox-tui config ..."),
     (["config", "config"], "unexpected argument config"),
     (["warm", "--rate", "5"], "unknown option --rate, the nearest is --"),

@@ -88,6 +88,12 @@ DESIGNED = {
     "metrics.symbols": 32,
     "metrics.hlog": "none",
     "metrics.hlog_interval_secs": 1,
+    "log.file": "auto",
+    "log.level": "info",
+    "log.format": "auto",
+    "log.stderr": "auto",
+    "log.max_bytes": 4_000_000,
+    "log.kept": 4,
 }
 
 

@@ -56,6 +56,11 @@ RANGES = {
     "limits.max_p99_us": (0.001, 10**9),
     "ui.fps": (1, 30),
     "ui.window_secs": (10, 900),
+    "metrics.port": (0, 65_535),
+    "metrics.symbols": (0, 1000),
+    "metrics.hlog_interval_secs": (0.1, 86_400),
+    "log.max_bytes": (0, 10**12),
+    "log.kept": (1, 100),
 }
 
 
@@ -126,6 +131,9 @@ WORDS = {
     "threads.idle": ("backoff", "spin"),
     "ui.layout": ("overview", "pipeline", "book", "latency"),
     "ui.glyphs": ("auto", "braille", "block", "ascii"),
+    "log.level": ("debug", "info", "warning", "error"),
+    "log.format": ("auto", "json", "text"),
+    "log.stderr": ("auto", "records", "messages"),
 }
 
 

@@ -489,13 +489,17 @@ def test_standard_error_gets_records_where_they_are_wanted(tmp_path, settings, s
         services.prepare()
         assert services.log.speaks is speaks
         services.log.record("warning", "heard")
+        logging.getLogger("a.library").warning("broken %d", 1)
         services.stop()
         messages.close()
-    heard = os.read(read, 65_536).decode() if speaks else ""
+    heard = os.read(read, 65_536).decode().splitlines()
     os.close(read)
-    assert ("heard" in heard) is speaks
-    if settings.get("log__format") == "json" and speaks:
-        assert json.loads(heard)["text"] == "heard"
+    assert len(heard) == 1 + speaks, "libraries are always heard"
+    assert "broken 1" in heard[-1]
+    if not speaks:
+        assert heard == ["velox-tui: a.library: broken 1"]
+    elif settings.get("log__format") == "json":
+        assert [json.loads(line)["text"] for line in heard] == ["heard", "broken 1"]
 
 
 def test_the_thread_of_a_library_that_logs_never_waits_for_the_disk(tmp_path, monkeypatch):

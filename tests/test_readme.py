@@ -4,15 +4,19 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.attaching import own_directory
+from tests.attaching import surroundings as run_directory
 from tests.command import ROOT, environment
 from tests.running import of_the_run, until
 from velox_engine.config import KEYS
+from velox_engine.discovery import find_engines
 from velox_tui.commands import COMMANDS
 
 README = (ROOT / "README.md").read_text()
@@ -49,7 +53,12 @@ def shell(tmp_path, compile_cache):
             check=False,
         )
 
-    return run
+    with own_directory():
+        surroundings |= run_directory()
+        yield run
+        for each in find_engines():  # what a failed test left running
+            if each.alive:
+                os.kill(each.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("commands", SESSIONS, ids=first_words)

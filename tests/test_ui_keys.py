@@ -506,6 +506,37 @@ async def test_a_terminal_that_takes_nothing_is_given_nothing_and_told_of(monkey
 
 
 @driven
+async def test_dialogs_stand_any_size(monkeypatch):
+    async with recorded_app(monkeypatch) as ui:
+        for size in ((4, 55), (2, 1), (14, 3), (1, 1)):
+            for key in ("s", "ctrl+p", "question_mark", "q"):
+                await ui.pilot.resize_terminal(120, 40)
+                await ui.pilot.press(key)
+                await ui.pilot.resize_terminal(*size)
+                await ui.pilot.press("a", "pagedown", "tab", "pageup", "pagedown")
+                while not isinstance(ui.app.screen, MainScreen):
+                    await ui.pilot.press("escape")
+
+
+@driven
+async def test_an_error_in_the_screen_is_shown_without_every_variable(monkeypatch):
+    told = []
+
+    async def broken():
+        async with recorded_app(monkeypatch) as ui:
+            monkeypatch.setattr(ui.screen, "take_in", lambda: 1 / 0)
+            ui.screen.set_timer(0.01, ui.screen.tick)
+            while ui.app.is_running:
+                await asyncio.sleep(0.01)
+            told.extend(segment.text for each in ui.app._exit_renderables for segment in each.segments)
+
+    with pytest.raises(ZeroDivisionError):
+        await broken()
+    assert "ZeroDivisionError" in "".join(told)
+    assert "locals" not in "".join(told)
+
+
+@driven
 async def test_resizing_to_anything_breaks_nothing(monkeypatch):
     import random
 

@@ -221,7 +221,7 @@ async def test_nothing_is_written_unless_it_is_asked_for_and_confirmed(monkeypat
         assert tomllib.loads(home.file.read_text()) == {
             "ui": {"theme": "velox-light", "layout": "pipeline", "window_secs": 300}
         }
-        assert any(f"saved to {home.file}" in str(each.message) for each in ui.app._notifications)
+        assert f"settings saved to {home.file}" in [each.text for each in ui.screen.own_events]
         # and once more, now that the file is there
         await ui.pilot.press("1")
         await saving(ui)

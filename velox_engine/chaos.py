@@ -43,7 +43,8 @@ _LONGEST_STEP_NS: Final = 2_000_000_000
 _LEAST_STEP_NS: Final = 60_000_000  # what is less is not noticed as a step
 _ALMOST_FULL: Final = 0.9
 _JOIN_S: Final = 5.0
-_PIECE: Final = 8 << 20  # bytes of memory taken at once
+_MOST_CROWDS: Final = 8  # threads that spin at once
+_MEGABYTE: Final = 1 << 20
 _SPIN: Final = bytes(1 << 16)
 _STAGES: Final = range(len(STAGE_NAMES))
 
@@ -115,11 +116,8 @@ class Chaos:
                     # what is late is not made up for: the host may have stood still
                     heapq.heappush(due, (max(moment, time.monotonic()) + self._gap(rate), index, act, rate))
                     continue
-                ahead = [until for until in self._aside if until]
-                next_at = min(
-                    [*ahead, *([due[0][0]] if due else []), *([self._squeezed] if self._squeezed else [])] or [0]
-                )
-                self._stopped.wait(max(next_at - time.monotonic(), 0.0) if next_at else 1.0)
+                ahead = [until for until in (*self._aside, self._squeezed, *[each[0] for each in due[:1]]) if until]
+                self._stopped.wait(max(min(ahead) - time.monotonic(), 0.0) if ahead else None)
         finally:
             set_word(self._control, word.ASIDE, 0)
             self._give_cores_back()
@@ -211,6 +209,8 @@ class Chaos:
         worker = self._random.choice(self._assembly.workers)
         core, seconds = int(worker.image[layout.WORKER_CORE]), self._length()
         self._crowd = [thread for thread in self._crowd if thread.is_alive()]
+        if len(self._crowd) == _MOST_CROWDS:
+            return
         thread = threading.Thread(target=self._spin, args=(core, seconds), name="vx-crowd", daemon=True)
         self._crowd.append(thread)
         thread.start()
@@ -236,8 +236,8 @@ class Chaos:
     def _take_memory(self) -> None:
         taken = []
         with contextlib.suppress(MemoryError):
-            for _ in range(self._settings.memory_mb * (1 << 20) // _PIECE):
-                taken.append(np.ones(_PIECE, np.uint8))
+            for _ in range(self._settings.memory_mb):
+                taken.append(np.ones(_MEGABYTE, np.uint8))
                 if self._stopped.is_set():
                     break
         self.counts["memory_takes"] += 1

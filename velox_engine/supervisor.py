@@ -121,9 +121,9 @@ class Supervisor:
             thread.start()
         if self._assembly.sink is not None:
             self._assembly.sink.start()
-        self._thread.start()
         if self.chaos is not None:
-            self.chaos.start()
+            self.chaos.start()  # before the one who may end it
+        self._thread.start()
 
     def submit(self, command: Command) -> Command:
         """Hand over a command; safe in a signal handler."""

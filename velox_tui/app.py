@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
+from rich.segment import Segments
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
@@ -113,6 +114,25 @@ class VeloxApp(App[None]):
     async def action_quit(self) -> None:
         """Leave as the dashboard does it, wherever the request comes from."""
         await self.screen.run_action("screen.quit") if hasattr(self.screen, "action_quit") else self.exit()
+
+    def _fatal_error(self) -> None:
+        """Give the traceback up for showing when the terminal is given back.
+
+        Textual would write out every variable of every function with it: of snapshots, that takes minutes.
+        """
+        from rich.traceback import Traceback
+
+        self.bell()
+        told = Traceback(show_locals=False, width=None)
+        self._exit_renderables.append(Segments(self.console.render(told, self.console.options)))
+        self._close_messages_no_wait()
+
+    def action_command_palette(self) -> None:
+        """Search for a command."""
+        from velox_tui.screens.palette import Palette
+
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Give the palette every act of the dashboard."""

@@ -39,7 +39,7 @@ class AttachApp(VeloxApp):
             return
         from velox_tui.screens.choose import ChooseScreen
 
-        self.push_screen(ChooseScreen(self.look, self._chosen))
+        self.push_screen(ChooseScreen(self.look, self._chosen, read_only=self.read_only))
 
     def _chosen(self, found: Found) -> None:
         self.starter.chosen = found

@@ -132,9 +132,10 @@ class _Finish:
         engine: Engine | None = self._starter.engine
         if self._starter.error is not None or engine is None:
             return EXIT_BASE + self._ending.signal if self._ending.signal is not None else _FAILED
+        count = self._ending.count
         report: Report = engine.stop(reason="the screen ended")
         late = self._services.stop()
-        path, count, messages = self._options.report, self._ending.count, LineOutput.messages()
+        path, messages = self._options.report, LineOutput.messages()
         if silent and path == TO_OUTPUT:
             path = None
         if not silent:

@@ -115,6 +115,7 @@ class _Run:
     def to_its_end(self) -> int:
         """Follow the engine until it has ended; return the exit code."""
         self._follow()
+        count = self._ending.count  # what comes later ends the wait for whoever reads the report
         report = self._engine.stop()
         self._warn(report.warnings)
         if self._lines is not None:
@@ -122,7 +123,7 @@ class _Run:
             self._lines.put(final_statistics(report))
             self._close(self._lines)
         self._warn(self._services.stop())
-        count, path = self._ending.count, self._options.report
+        path = self._options.report
         written = path is None or write_report(report, path, self._messages, lambda: self._ending.count > count)
         return exit_code(report, self._ending.signal) if written else FAILED
 

@@ -62,17 +62,22 @@ class LineOutput:
         self.put(f"velox-tui: {printable(message)}\n")
 
     def close(self, patience: float = _PATIENCE_S, given_up: Callable[[], bool] = lambda: False) -> bool:
-        """Write what waits, until nothing was taken for ``patience`` seconds or ``given_up()``; say whether all was."""
-        seen, give_up = self._taken, time.monotonic() + patience
+        """Write what waits, until nothing was taken for ``patience`` seconds; say whether all was written.
+
+        From ``given_up()`` on the patience is that of a moment.
+        """
+        seen, moved = self._taken, time.monotonic()
         ended = False
-        while self._thread.is_alive() and time.monotonic() < give_up and not given_up():
+        while self._thread.is_alive():
+            if time.monotonic() - moved > (min(patience, _PATIENCE_S) if given_up() else patience):
+                break
             if not ended:
                 with suppress(queue.Full):
                     self._lines.put_nowait(None)
                     ended = True
             self._thread.join(_LOOK_S)
             if self._taken != seen:
-                seen, give_up = self._taken, time.monotonic() + patience
+                seen, moved = self._taken, time.monotonic()
         return not self._thread.is_alive() and self.problem is None and not self.lost
 
     def _work(self) -> None:

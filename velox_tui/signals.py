@@ -45,8 +45,12 @@ class Ending:
 
     @contextmanager
     def installed(self, *numbers: int) -> Iterator[None]:
-        """Handle these signals meanwhile, also where they were inherited as ignored; put the old handlers back."""
-        with handled(self.handle, *numbers):
+        """Handle these signals meanwhile, also where they were inherited as ignored; put the old handlers back.
+
+        Where one of them has ended the run they are ignored from then on: the exit code is told, nothing is left to be
+        ended, and a second one would only kill the interpreter while it cleans up.
+        """
+        with handled(self.handle, *numbers, ended=lambda: self.signal is not None):
             yield
 
 
@@ -73,11 +77,11 @@ class Hangups:
 
 
 @contextmanager
-def handled(handler: _Handler, *numbers: int) -> Iterator[None]:
-    """Handle these signals meanwhile; put the old handlers back."""
+def handled(handler: _Handler, *numbers: int, ended: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Handle these signals meanwhile; put the old handlers back, or ignore the signals where ``ended()``."""
     before: dict[int, Any] = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
         for number, old in before.items():
-            signal.signal(number, old if old is not None else signal.SIG_DFL)
+            signal.signal(number, signal.SIG_IGN if ended() else old if old is not None else signal.SIG_DFL)

@@ -18,7 +18,7 @@ PORT: Final = 9465
 _PORTS: Final = 65_535
 _ABOUT: Final = """\
 ENGINE is a name or a pid; with one engine running it may be left out, with several there is a list to choose from.
-q detaches, and the engine runs on; S stops it, after asking.
+q detaches, and the engine runs on; S stops it, after asking. In browsers it is read-only.
 
 exit codes:
   0  detached
@@ -38,7 +38,7 @@ def parser() -> Parser:
     made.option("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     made.option(
         "--serve",
-        metavar="[HOST:]PORT",
+        metavar="HOST:PORT",
         nargs="?",
         const="",
         help=f"show it in browsers instead, read-only; default {HOST}:{PORT}; 0: any free port",

@@ -77,6 +77,8 @@ class LogService:
             handlers.append(spoken)
         for handler in handlers:
             handler.setLevel(level)
+        if self._messages is not None and not self.speaks:
+            handlers.append(_OfLibraries(self._messages))
         if handlers:
             self._listener = QueueListener(self._queue, *handlers, respect_handler_level=True)
             self._listener.start()
@@ -173,3 +175,16 @@ class _Spoken(logging.Handler):
             self._messages.put(self.format(record) + "\n")
         except Exception:  # a record that cannot be written as it is must not end the others
             self._messages.tell(f"log: a record of {record.name} could not be written")
+
+
+class _OfLibraries(logging.Handler):
+    """Tells on standard error what libraries warn of, where it gets no records."""
+
+    def __init__(self, messages: LineOutput) -> None:
+        super().__init__(logging.WARNING)
+        self._messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not hasattr(record, "part"):
+            with suppress(Exception):  # a record that cannot be written as it is must not end the others
+                self._messages.tell(f"{record.name}: {record.getMessage()}")

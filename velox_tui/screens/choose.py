@@ -17,22 +17,29 @@ from velox_engine.errors import EngineError
 from velox_tui.finding import who
 from velox_tui.listing import row_of, table
 from velox_tui.screens.confirm import RemoveScreen
+from velox_tui.widgets.choices import Choices
 
 _LOOK_S: Final = 1.0
 _KEYS: Final = "enter attaches   r removes what a dead engine left   q leaves"
+_KEYS_READ_ONLY: Final = "enter attaches   q leaves"
 
 
 class ChooseScreen(Screen[None]):
-    """Lists what ``look()`` finds, anew each second; ``chosen(found)`` is called with the one that was taken."""
+    """Lists what ``look()`` finds, anew each second; ``chosen(found)`` is called with the one that was taken.
+
+    ``read_only``: nothing can be removed.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("q,escape,ctrl+c", "app.cancel_start", "Leave"),
         ("r,delete", "remove", "Remove"),
     ]
 
-    def __init__(self, look: Callable[[], list[Found]], chosen: Callable[[Found], None]) -> None:
+    def __init__(
+        self, look: Callable[[], list[Found]], chosen: Callable[[Found], None], *, read_only: bool = False
+    ) -> None:
         super().__init__()
-        self._look, self._chosen = look, chosen
+        self._look, self._chosen, self._read_only = look, chosen, read_only
         self._found: list[Found] = []
         self._shown: list[str] = []
 
@@ -41,8 +48,8 @@ class ChooseScreen(Screen[None]):
         with Vertical(id="engines"):
             yield Static("Which engine?", id="engines-title", markup=False)
             yield Static("", id="engines-heads", markup=False)
-            yield OptionList(id="engines-list", compact=True, markup=False)
-            yield Static(_KEYS, id="engines-keys", markup=False)
+            yield Choices(id="engines-list", compact=True, markup=False)
+            yield Static(_KEYS_READ_ONLY if self._read_only else _KEYS, id="engines-keys", markup=False)
 
     def on_mount(self) -> None:
         """List them, and go on to."""
@@ -77,6 +84,11 @@ class ChooseScreen(Screen[None]):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Take it."""
         self._chosen(self._found[event.option_index])
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Take away what removes where only looking is allowed."""
+        del parameters
+        return not (self._read_only and action == "remove")
 
     def action_remove(self) -> None:
         """Remove what the marked engine left, after asking."""

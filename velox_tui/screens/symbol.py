@@ -13,6 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
+from velox_tui.widgets.choices import Choices
+
 _MOST: Final = 200
 
 
@@ -37,7 +39,7 @@ class SymbolScreen(ModalScreen[int | None]):
         """Lay it out."""
         with Vertical(id="symbols"):
             yield Input(placeholder=f"search {len(self._names):,} symbols", compact=True)
-            yield OptionList(compact=True)
+            yield Choices(compact=True)
 
     def on_mount(self) -> None:
         """List all."""

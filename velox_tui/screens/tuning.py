@@ -157,8 +157,8 @@ class Tuning(Dashboard):
             written = save(plan)
             if plan.target == plan.source.path:
                 self.velox.written_settings = SettingsFile(written.path, written.content)
+            self.app.call_from_thread(self.note, "info", f"settings saved to {plan.target}", notice=True)
             self._saved = saved
-            self.answered(f"saved to {plan.target}", None)
 
         self.commander.give("", write)
 

@@ -60,7 +60,7 @@ def core_line(scene: Scene, core: Core, width: int, with_past: bool = True) -> L
     if past_width >= 6:
         values, _ = scene.history.window(f"core_{core.number}", scene.look.window, past_width)
         parts += [(spark(values, 1.0, scene.glyphs), "dim"), (" ", "text")]
-    if (past_width >= 6 or not with_past) and width >= 76 and extra:
+    if extra and (width >= 76 if with_past else width >= 48):
         parts.append((f"{extra} ", "dim"))
     return line(*parts, (told or "no stage", role))
 
