@@ -29,6 +29,7 @@ from velox_engine import Engine
 from velox_engine.snapshot import State
 
 FLOWS = [("market", "exact"), ("market", "bucketed"), ("uniform", "bucketed")]
+STALLS = [(1, 500), (20, 500), (200, 5), (200, 50)]  # longest, how often: each stage still works half of the time
 SIGNAL_EVERY = 6  # a real process costs more than an engine in this one
 SLACK_S = 1.0
 """How much longer than the drain's deadline a stop may take."""
@@ -57,8 +58,7 @@ def chosen_chaos(choose):
     return {
         "chaos__enabled": True,
         "chaos__seed": choose.randrange(1, 2**63),
-        "chaos__longest_ms": choose.choice([1, 20, 200]),
-        "chaos__stalls_hz": choose.choice([5, 50, 500]),
+        **dict(zip(("chaos__longest_ms", "chaos__stalls_hz"), choose.choice(STALLS), strict=True)),
         "chaos__naps_hz": choose.choice([100, 1000]),
         "chaos__moves_hz": choose.choice([0, 50, 500]),
         "chaos__crowds_hz": choose.choice([0, 20]),
