@@ -345,6 +345,7 @@ class Engine:
             limits=self._limits,
             cpu_s=time.process_time() - self._cpu_s,
             clock_source=assembly.clock.source,
+            chaos=supervisor.chaos.report() if supervisor.chaos is not None else None,
         )
 
 

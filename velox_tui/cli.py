@@ -57,6 +57,7 @@ def _run(arguments: Sequence[str]) -> int:
     asked = _parser().read(arguments, tuple(COMMANDS))
     shown = [Given("ui.glyphs", "ascii", Origin("--ascii"))] if asked.ascii else []
     shown += [Given("ui.mouse", False, Origin("--no-mouse"))] if asked.no_mouse else []
+    shown += [Given("chaos.enabled", True, Origin("--chaos"))] if asked.chaos else []
     settings = resolve(asked.config, [*asked.given, *shown], os.environ)
     options = RunOptions(asked.report, asked.no_ui, asked.read_only, settings)
     if options.report is not None:
@@ -98,6 +99,7 @@ def _parser() -> Parser:
     parser.option("--ascii", action="store_true", help="draw with ASCII only")
     parser.option("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     parser.option("--read-only", action="store_true", help="take away the keys that change the engine")
+    parser.option("--chaos", action="store_true", help="make faults on purpose, as [chaos] says, to see what holds")
     parser.option("--report", metavar="FILE", help='write the final report, JSON, to FILE, or "-" for standard output')
     add_settings(parser)
     return parser

@@ -70,6 +70,8 @@ def status_parts(scene: Scene, wide: bool) -> list[list[Part]]:
     cost = "" if math.isnan(glance.cost) else f"ui {scene.frame_ms:4.1f}ms {100 * glance.cost:4.1f}%"
     slowed = ("slowed  " if scene.slowed else " ", "warn")
     frozen: list[Part] = [(" FROZEN ", "badge"), (" ", "text")] if scene.look.frozen else []
+    if snapshot.config.get("chaos", {}).get("enabled"):
+        frozen += [(" CHAOS ", "badge"), (" ", "text")]
     return [
         [(f" {title_of(scene, wide)} ", "title")],
         [(f"{state_sign(snapshot, scene.glyphs)} {word}", role), ("  ", "text"), *frozen],

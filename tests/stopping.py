@@ -1,0 +1,233 @@
+"""Stops at random moments, in every way there is, with chaos or without; ``python -m tests.stopping`` makes many.
+
+A run is made from a seed and a number, so what failed can be run again: ``--first N --count 1`` with the seed told.
+"""
+
+import argparse
+import json
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+
+from tests.running import (
+    CORES,
+    PATIENCE_S,
+    assert_accounted_for,
+    assert_all_out,
+    configured,
+    placed,
+    report_at,
+    start,
+)
+from velox_engine import Engine
+from velox_engine.snapshot import State
+
+FLOWS = [("market", "exact"), ("market", "bucketed"), ("uniform", "bucketed")]
+STALLS = [(1, 500), (20, 500), (200, 5), (200, 50)]  # longest, how often: each stage still works half of the time
+SIGNAL_EVERY = 6  # a real process costs more than an engine in this one
+SLACK_S = 1.0
+"""How much longer than the drain's deadline a stop may take."""
+
+
+def chosen_settings(choose, chaos=False):
+    """Choose rings, cores, pace and flow, and faults."""
+    rings = {f"buffers__{ring}_ring_size": 2 ** choose.randint(6, 12) for ring in ("ingress", "bundle", "output")}
+    places = [choose.randrange(min(2, len(CORES))) for _ in range(4)]
+    settings = {
+        **rings,
+        **placed(*places),
+        "pipeline__ingress_rate_hz": choose.choice(["max", "max", 1_000_000, 100_000, 5000]),
+        "pipeline__on_full": choose.choice(["wait", "wait", "drop"]),
+        "pipeline__batch": choose.choice([1, 16, 256, 4096]),
+        "bundle__max_size": choose.choice([1, 16, 256]),
+        "bundle__timeout_ns": choose.choice([1, 100_000, 50_000_000]),
+        **dict(zip(("source__model", "book__kind"), choose.choice(FLOWS), strict=True)),
+        "source__seed": choose.randrange(1, 2**63),
+    }
+    return settings | (chosen_chaos(choose) if chaos else {})
+
+
+def chosen_chaos(choose):
+    """Choose faults that come often enough to meet a short run."""
+    return {
+        "chaos__enabled": True,
+        "chaos__seed": choose.randrange(1, 2**63),
+        **dict(zip(("chaos__longest_ms", "chaos__stalls_hz"), choose.choice(STALLS), strict=True)),
+        "chaos__naps_hz": choose.choice([100, 1000]),
+        "chaos__moves_hz": choose.choice([0, 50, 500]),
+        "chaos__crowds_hz": choose.choice([0, 20]),
+        "chaos__squeezes_hz": choose.choice([0, 20]),
+        "chaos__clock_steps_hz": choose.choice([0, 20]),
+        "chaos__memory_hz": choose.choice([0, 5]),
+        "chaos__memory_mb": 64,
+    }
+
+
+def by_pause(engine, choose):
+    engine.pause()
+    if choose.random() < 0.5:
+        engine.resume()
+    return engine.stop()
+
+
+def by_drain(engine, choose):
+    engine.drain()
+    if choose.random() < 0.5:
+        engine.resume()
+        rest(choose)
+    return engine.stop()
+
+
+def by_stop(engine, choose):
+    if choose.random() < 0.5:
+        return engine.stop()
+    others = [threading.Thread(target=engine.stop) for _ in range(2)]
+    for other in others:
+        other.start()
+    report = engine.stop()
+    for other in others:
+        other.join(PATIENCE_S)
+    return report
+
+
+def by_stop_without_drain(engine, choose):
+    return engine.stop(drain=False)
+
+
+def by_rate_and_stop(engine, choose):
+    engine.set_rate(choose.choice([1, 100_000, "max"]))
+    rest(choose)
+    return engine.stop()
+
+
+def by_end(engine, choose):
+    assert engine.wait(PATIENCE_S) is State.DRAINED
+    return engine.stop()
+
+
+WAYS = [by_pause, by_drain, by_stop, by_stop_without_drain, by_rate_and_stop, by_end]
+
+
+def rest(choose):
+    """Let it run for a moment at random, often a very short one."""
+    time.sleep(choose.choice([0, 0.001, 0.01, 0.1]) * choose.random())
+
+
+def stop_engine(seed, number, chaos=False):
+    """Run an engine, stop it, and check its report; return what was done, the report and how long the stop took, s."""
+    choose = random.Random(f"{seed} {number}")
+    way = choose.choice(WAYS)
+    settings = chosen_settings(choose, chaos)
+    if way is by_end:
+        settings |= choose.choice(
+            [
+                {"pipeline__count": choose.randint(1, 200_000), "pipeline__ingress_rate_hz": "max"},
+                {"pipeline__run_duration_secs": 0.001 + 0.2 * choose.random()},
+            ]
+        )
+    engine = Engine(configured(**settings))
+    engine.start()
+    if way is not by_end:
+        rest(choose)
+    begun = time.monotonic()
+    report = way(engine, choose).as_dict()
+    spent = time.monotonic() - begun
+    told = f"seed {seed}: {number} {way.__name__} {settings}"
+    assert engine.state is State.STOPPED, told
+    check(assert_accounted_for if way is by_stop_without_drain else assert_all_out, report, told)
+    if settings.get("pipeline__count") and settings["pipeline__on_full"] == "wait":
+        assert report["output"]["transactions"] == settings["pipeline__count"], told
+    return way.__name__, report, spent
+
+
+def stop_process(seed, number, home, chaos=False):
+    """Run ``velox-tui``, end it by signals, and check its report; return as `stop_engine` does."""
+    choose = random.Random(f"{seed} {number}")
+    settings = chosen_settings(choose, chaos)
+    settings.pop("chaos__enabled", None)
+    words = [part for key, value in settings.items() for part in ("--set", f"{key.replace('__', '.')}={value}")]
+    sent = choose.choice([(signal.SIGINT,), (signal.SIGTERM,), (signal.SIGTERM, signal.SIGINT)])
+    told = f"seed {seed}: {number} {sent} {settings}"
+    with start(home, "--report", "r.json", *(["--chaos"] if chaos else []), *words) as velox:
+        velox.until(lambda snapshot: snapshot.state >= State.RUNNING, "it runs")
+        rest(choose)
+        begun = time.monotonic()
+        for one in sent:
+            velox.process.send_signal(one)
+            rest(choose)
+        code, _, err = velox.end()
+        spent = time.monotonic() - begun
+    first = code - 128
+    # of two that wait at once the interpreter takes the lower number first
+    assert first in sent, f"{code} {err} {told}"
+    lines = err.splitlines()
+    assert [line for line in lines if not chaos or "chaos is on" not in line] == [], told
+    report = report_at(home)
+    check(assert_all_out if len(sent) == 1 else assert_accounted_for, report, told)
+    assert report["reason"] == signal.Signals(first).name, told
+    return "by_" + "_and_".join(signal.Signals(one).name for one in sent), report, spent
+
+
+def check(holds, report, told):
+    """Check a report; an assertion that fails tells how to run it again."""
+    try:
+        holds(report)
+    except AssertionError as error:
+        error.add_note(told)
+        raise
+
+
+def main():
+    """Make many stops, all with chaos; return 1 when one was wrong or took too long."""
+    parser = argparse.ArgumentParser(prog="python -m tests.stopping", description=__doc__)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--seed", default=str(random.SystemRandom().randrange(2**32)))
+    parser.add_argument("--calm", action="store_true", help="without chaos")
+    parser.add_argument("--out", type=Path, help="a file that a line of figures is added to")
+    asked = parser.parse_args()
+    ways, faults, wrong, late, longest, transactions = Counter(), Counter(), 0, 0, 0.0, 0
+    for number in range(asked.first, asked.first + asked.count):
+        try:
+            if number % SIGNAL_EVERY:
+                way, report, spent = stop_engine(asked.seed, number, not asked.calm)
+            else:
+                with tempfile.TemporaryDirectory() as home:
+                    way, report, spent = stop_process(asked.seed, number, Path(home), not asked.calm)
+        except AssertionError:
+            traceback.print_exc()
+            wrong += 1
+            continue
+        ways[way] += 1
+        faults.update({kind: count for kind, count in report["chaos"].items() if kind != "seed"})
+        transactions += report["output"]["transactions"]
+        if way != "by_end":  # that one waits for its end first
+            longest = max(longest, spent)
+            # each command may take a stop's time: a pause waits for ingress, a drain for all
+            late += spent > report["config"]["pipeline"]["drain_timeout_secs"] + SLACK_S
+    figures = {
+        "seed": asked.seed,
+        "first": asked.first,
+        "stops": sum(ways.values()),
+        "wrong": wrong,
+        "late": late,
+        "longest_s": round(longest, 3),
+        "transactions": transactions,
+        "ways": dict(ways),
+        "faults": {kind: round(count, 1) for kind, count in faults.items()},
+    }
+    print(json.dumps(figures))
+    if asked.out:
+        with asked.out.open("a") as file:
+            file.write(json.dumps(figures) + "\n")
+    return int(wrong or late)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
