@@ -502,6 +502,7 @@ async def test_a_terminal_that_takes_nothing_is_given_nothing_and_told_of(monkey
         waiting[0] = 0
 
         def drawn():
+            ui.sampler.change(dropped=123)  # a newer look: a panel draws one only when its time has come
             ui.screen.tick()
             return "drop 123" in text_of(ui.app)
 
