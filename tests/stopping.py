@@ -176,8 +176,8 @@ def stop_process(seed, number, home, chaos=False):
         spent = time.monotonic() - begun
     # of two that come before the interpreter looks, the lower number is seen first: that is the operating system's way
     assert code - 128 in sent, f"{code} {err} {told}"
-    lines = err.splitlines()
-    assert [line for line in lines if not chaos or "chaos is on" not in line] == [], told
+    lines = [line for line in err.splitlines() if not chaos or "chaos is on" not in line]
+    assert lines == [], f"{lines} {told}"
     report = report_at(home)
     check(assert_all_out if len(sent) == 1 else assert_accounted_for, report, told)
     assert report["reason"] == signal.Signals(code - 128).name, told
