@@ -19,7 +19,7 @@ import numpy as np
 
 from velox_engine.assembly import Assembly, gap_ticks, worker_arguments, write_instruments
 from velox_engine.chaos import Chaos
-from velox_engine.errors import EngineError
+from velox_engine.errors import EngineError, cannot
 from velox_engine.lockfree.clock import read_ticks
 from velox_engine.lockfree.ring import RELEASED
 from velox_engine.lockfree.seqlock import seqlock_begin, seqlock_end
@@ -268,7 +268,7 @@ class Supervisor:
     def _refuse(self, command: Command, allowed: str) -> EngineError:
         why = f": {self.failure}" if self.failure else ""
         return EngineError(
-            f"cannot {command.kind} while {self.state.word}{why}; allowed while {allowed}", state=self.state.word
+            f"{cannot(command.kind)} while {self.state.word}{why}; allowed while {allowed}", state=self.state.word
         )
 
     def _pause(self, command: Command) -> None:

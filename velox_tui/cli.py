@@ -16,7 +16,7 @@ from velox_engine.errors import ConfigError, FeedError, VeloxError
 from velox_tui import __version__
 from velox_tui.commands import COMMANDS
 from velox_tui.options import Parser, RunOptions, UsageError, add_settings, check_report_path
-from velox_tui.streams import complain
+from velox_tui.streams import complain, flush
 
 _USAGE: Final = """\
 velox-tui [options]           run the pipeline
@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        flush()
 
 
 def _run(arguments: Sequence[str]) -> int:
