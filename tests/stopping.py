@@ -14,6 +14,7 @@ import time
 import traceback
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.running import (
     CORES,
@@ -25,7 +26,7 @@ from tests.running import (
     report_at,
     start,
 )
-from velox_engine import Engine
+from velox_engine import Engine, EngineError, open_feed
 from velox_engine.snapshot import State
 
 FLOWS = [("market", "exact"), ("market", "bucketed"), ("uniform", "bucketed")]
@@ -33,6 +34,38 @@ STALLS = [(1, 500), (20, 500), (200, 5), (200, 50)]  # longest, how often: each 
 SIGNAL_EVERY = 6  # a real process costs more than an engine in this one
 SLACK_S = 1.0
 """How much longer than the drain's deadline a stop may take."""
+
+
+class Stopped(NamedTuple):
+    """How it was stopped, the report, how long the longest command took (s), and whether a drain's deadline passed."""
+
+    way: str
+    report: dict
+    longest_s: float
+    timed_out: bool
+
+    @property
+    def is_late(self):
+        """Whether a command took longer than any may."""
+        return self.longest_s > self.report["config"]["pipeline"]["drain_timeout_secs"] + SLACK_S
+
+
+class Timed:
+    """An engine whose commands are timed; ``longest_s`` is the longest of them, but for one that waits for the end."""
+
+    def __init__(self, engine):
+        self._engine, self.longest_s = engine, 0.0
+
+    def __getattr__(self, name):
+        def command(*words, **settings):
+            begun = time.monotonic()
+            try:
+                return getattr(self._engine, name)(*words, **settings)
+            finally:
+                if name != "wait":
+                    self.longest_s = max(self.longest_s, time.monotonic() - begun)
+
+        return command
 
 
 def chosen_settings(choose, chaos=False):
@@ -66,6 +99,8 @@ def chosen_chaos(choose):
         "chaos__clock_steps_hz": choose.choice([0, 20]),
         "chaos__memory_hz": choose.choice([0, 5]),
         "chaos__memory_mb": 64,
+        "chaos__sink_errors": choose.choice([0, 0.01, 0.3]),
+        "chaos__sink_delays": choose.choice([0, 0.05, 0.3]),
     }
 
 
@@ -107,7 +142,7 @@ def by_rate_and_stop(engine, choose):
 
 
 def by_end(engine, choose):
-    assert engine.wait(PATIENCE_S) is State.DRAINED
+    assert engine.wait(PATIENCE_S) >= State.DRAINED
     return engine.stop()
 
 
@@ -119,8 +154,11 @@ def rest(choose):
     time.sleep(choose.choice([0, 0.001, 0.01, 0.1]) * choose.random())
 
 
-def stop_engine(seed, number, chaos=False):
-    """Run an engine, stop it, and check its report; return what was done, the report and how long the stop took, s."""
+def stop_engine(seed, number, home, chaos=False):
+    """Run an engine, stop it, and check its report; half of them write a journal into ``home``.
+
+    With chaos a drain's deadline may pass; what is left inside must then be where the report says.
+    """
     choose = random.Random(f"{seed} {number}")
     way = choose.choice(WAYS)
     settings = chosen_settings(choose, chaos)
@@ -131,19 +169,29 @@ def stop_engine(seed, number, chaos=False):
                 {"pipeline__run_duration_secs": 0.001 + 0.2 * choose.random()},
             ]
         )
+    journal = home / "out.velox" if choose.random() < 0.5 else None
+    if journal is not None:
+        settings["pipeline__sink"] = str(journal)
     engine = Engine(configured(**settings))
     engine.start()
     if way is not by_end:
         rest(choose)
-    begun = time.monotonic()
-    report = way(engine, choose).as_dict()
-    spent = time.monotonic() - begun
     told = f"seed {seed}: {number} {way.__name__} {settings}"
+    timed, refused = Timed(engine), None
+    try:
+        report = way(timed, choose).as_dict()
+    except EngineError as error:
+        refused, report = error, timed.stop().as_dict()
+    timed_out = report["drain_timed_out"]
+    assert (refused is None and not timed_out) or (chaos and timed_out), f"{refused} {told}"
     assert engine.state is State.STOPPED, told
-    check(assert_accounted_for if way is by_stop_without_drain else assert_all_out, report, told)
-    if settings.get("pipeline__count") and settings["pipeline__on_full"] == "wait":
+    check(assert_accounted_for if timed_out or way is by_stop_without_drain else assert_all_out, report, told)
+    if settings.get("pipeline__count") and settings["pipeline__on_full"] == "wait" and not timed_out:
         assert report["output"]["transactions"] == settings["pipeline__count"], told
-    return way.__name__, report, spent
+    if journal is not None:
+        assert sum(report["sink"].values()) == report["output"]["transactions"], told
+        assert sum(len(batch) for batch in open_feed(journal)) == report["sink"]["written"], told
+    return Stopped(way.__name__, report, timed.longest_s, timed_out)
 
 
 def stop_process(seed, number, home, chaos=False):
@@ -163,15 +211,18 @@ def stop_process(seed, number, home, chaos=False):
             rest(choose)
         code, _, err = velox.end()
         spent = time.monotonic() - begun
-    first = code - 128
-    # of two that wait at once the interpreter takes the lower number first
-    assert first in sent, f"{code} {err} {told}"
-    lines = err.splitlines()
-    assert [line for line in lines if not chaos or "chaos is on" not in line] == [], told
     report = report_at(home)
-    check(assert_all_out if len(sent) == 1 else assert_accounted_for, report, told)
-    assert report["reason"] == signal.Signals(first).name, told
-    return "by_" + "_and_".join(signal.Signals(one).name for one in sent), report, spent
+    timed_out = report["drain_timed_out"]
+    expected = ["chaos is on"] * chaos + ["the drain deadline of"] * timed_out
+    lines = err.splitlines()
+    assert len(lines) == len(expected), f"{err} {told}"
+    assert all(text in line for text, line in zip(expected, lines, strict=True)), f"{err} {told}"
+    # of two that come before the interpreter looks, the lower number is seen first: that is the operating system's way
+    reasons = {signal.Signals(number).name: 3 if timed_out else 128 + number for number in sent}
+    assert code == reasons[report["reason"]], f"{code} {report['reason']} {told}"
+    assert chaos or not timed_out, told
+    check(assert_all_out if len(sent) == 1 and not timed_out else assert_accounted_for, report, told)
+    return Stopped("by_" + "_and_".join(signal.Signals(one).name for one in sent), report, spent, timed_out)
 
 
 def check(holds, report, told):
@@ -192,31 +243,32 @@ def main():
     parser.add_argument("--calm", action="store_true", help="without chaos")
     parser.add_argument("--out", type=Path, help="a file that a line of figures is added to")
     asked = parser.parse_args()
-    ways, faults, wrong, late, longest, transactions = Counter(), Counter(), 0, 0, 0.0, 0
+    ways, faults, wrong, late, timed_out, longest, transactions = Counter(), Counter(), 0, 0, 0, 0.0, 0
     for number in range(asked.first, asked.first + asked.count):
         try:
-            if number % SIGNAL_EVERY:
-                way, report, spent = stop_engine(asked.seed, number, not asked.calm)
-            else:
-                with tempfile.TemporaryDirectory() as home:
-                    way, report, spent = stop_process(asked.seed, number, Path(home), not asked.calm)
-        except AssertionError:
+            stop = stop_engine if number % SIGNAL_EVERY else stop_process
+            with tempfile.TemporaryDirectory() as home:
+                done = stop(asked.seed, number, Path(home), not asked.calm)
+        except Exception:
+            print(f"again: --seed {asked.seed} --first {number} --count 1", file=sys.stderr)
             traceback.print_exc()
             wrong += 1
             continue
-        ways[way] += 1
-        faults.update({kind: count for kind, count in report["chaos"].items() if kind != "seed"})
-        transactions += report["output"]["transactions"]
-        if way != "by_end":  # that one waits for its end first
-            longest = max(longest, spent)
-            # each command may take a stop's time: a pause waits for ingress, a drain for all
-            late += spent > report["config"]["pipeline"]["drain_timeout_secs"] + SLACK_S
+        ways[done.way] += 1
+        faults.update({kind: count for kind, count in done.report["chaos"].items() if kind != "seed"})
+        transactions += done.report["output"]["transactions"]
+        longest = max(longest, done.longest_s)
+        timed_out += done.timed_out
+        late += done.is_late
+        if done.is_late:
+            print(f"{done.longest_s:.1f} s: --seed {asked.seed} --first {number} --count 1", file=sys.stderr)
     figures = {
         "seed": asked.seed,
         "first": asked.first,
         "stops": sum(ways.values()),
         "wrong": wrong,
         "late": late,
+        "timed_out": timed_out,
         "longest_s": round(longest, 3),
         "transactions": transactions,
         "ways": dict(ways),

@@ -15,8 +15,8 @@ SEED = os.environ.get("VELOX_STOPS_SEED", "") or str(random.SystemRandom().randr
 
 
 @pytest.mark.parametrize("number", [number for number in range(STOPS) if number % SIGNAL_EVERY])
-def test_an_engine_stopped_at_any_moment_conserves(number):
-    stop_engine(SEED, number, chaos=number % 2 == 1)
+def test_an_engine_stopped_at_any_moment_conserves(tmp_path, number):
+    stop_engine(SEED, number, tmp_path, chaos=number % 2 == 1)
 
 
 @pytest.mark.parametrize("number", [number for number in range(STOPS) if not number % SIGNAL_EVERY])

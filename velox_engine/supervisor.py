@@ -148,13 +148,13 @@ class Supervisor:
         name_thread(f"vx-worker-{index}")
         sharpen_sleeps()
         worker = self._assembly.workers[index]
-        worker.image[layout.WORKER_THREAD_ID] = threading.get_native_id()
         core = int(worker.image[layout.WORKER_CORE])
         if core >= 0:
             problem = pin_thread(core)
             if problem is not None:
                 worker.image[layout.WORKER_CORE] = -1
                 self.note("warning", f"worker {index} is not bound to core {core} and runs unpinned: {problem}")
+        worker.image[layout.WORKER_THREAD_ID] = threading.get_native_id()  # from here on chaos may move it
         try:
             while run_worker(*worker_arguments(self._assembly, index)) == Reason.GROW:
                 begun = read_ticks()
