@@ -61,6 +61,18 @@ RANGES = {
     "metrics.hlog_interval_secs": (0.1, 86_400),
     "log.max_bytes": (0, 10**12),
     "log.kept": (1, 100),
+    "chaos.seed": (0, INT64_MAX),
+    "chaos.longest_ms": (0.001, 60_000),
+    "chaos.stalls_hz": (0, 1000),
+    "chaos.naps_hz": (0, 1000),
+    "chaos.moves_hz": (0, 1000),
+    "chaos.crowds_hz": (0, 1000),
+    "chaos.squeezes_hz": (0, 1000),
+    "chaos.clock_steps_hz": (0, 1000),
+    "chaos.memory_hz": (0, 1000),
+    "chaos.memory_mb": (0, 65_536),
+    "chaos.sink_errors": (0, 1),
+    "chaos.sink_delays": (0, 1),
 }
 
 

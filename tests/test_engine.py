@@ -331,6 +331,17 @@ def test_stops_from_several_threads_return_one_report():
     assert_all_out(reports[0].as_dict())
 
 
+def test_every_stop_and_drain_that_waits_for_the_end_is_answered():
+    engine = Engine(configured(pipeline__ingress_rate_hz="max"))
+    engine.start()
+    answers = []
+    for kind, value in [("drain", None), ("stop", (True, "one")), ("stop", (True, "two")), ("stop", (False, "now"))]:
+        engine.order(kind, value, lambda error, kind=kind: answers.append((kind, error is None)))
+    until(lambda: len(answers) == 4, "all four are answered")
+    assert answers.count(("stop", True)) == 3
+    assert_accounted_for(engine.report().as_dict())
+
+
 @pytest.mark.parametrize("first", ["pause", "drain", None])
 def test_a_stop_is_right_in_every_state(first):
     engine = Engine(configured(pipeline__ingress_rate_hz="max"))
@@ -450,6 +461,14 @@ def test_when_a_worker_downstream_dies_what_reached_it_is_counted_as_left(monkey
     report = failed(engine, monkeypatch)
     assert report["state"] == "failed"
     assert report["left_behind"]["ingress_ring"] > 0
+    assert_accounted_for(report)
+
+
+def test_the_report_of_a_failed_engine_has_the_last_words_of_its_sink(monkeypatch, tmp_path):
+    sink = str(tmp_path / "out.velox")
+    engine = Engine(configured(pipeline__sink=sink, pipeline__drain_timeout_secs=0.2, **placed(0, 0, 0, 0)))
+    report = failed(engine, monkeypatch)
+    assert report["sink"] == {"written": report["output"]["transactions"], "lost": 0}
     assert_accounted_for(report)
 
 

@@ -194,6 +194,13 @@ def test_a_replay_keeps_the_recorded_pace_times_speed(sample):
     assert_accounted_for(report)
 
 
+def test_a_duration_that_ends_a_replay_is_the_reason_though_the_file_was_read_to_its_end_before(sample):
+    report = ran(source__kind=str(sample), pipeline__run_duration_secs=0.3)
+    assert report["reason"] == "duration reached"
+    assert 0 < report["output"]["transactions"] < 3_000  # of 3,000, a millisecond apart
+    assert_accounted_for(report)
+
+
 def test_a_rate_takes_the_place_of_the_recorded_times(sample):
     report = ran(source__kind=str(sample), pipeline__ingress_rate_hz=1_000_000)
     assert report["duration_s"] < 2.0

@@ -22,6 +22,7 @@ from tests.line import (
 from tests.line import schedule as poisson
 from velox_engine.feeds.staging import SEED, close_staging, make_staging, stage_records
 from velox_engine.records import Flags, Rejection, rejection
+from velox_engine.report import judge
 from velox_engine.stages import ingress as module
 from velox_engine.stages.control import Phase
 from velox_engine.telemetry import layout
@@ -226,3 +227,25 @@ def test_a_suspended_machine_rebases_what_was_recorded_and_counts_the_time():
     assert due_of(line, 1, 1) == [line.now]
     assert line.step(INGRESS, 1_000) == 1
     assert line.count(INGRESS, "INGRESS_LAG_ABANDONED_TICKS") == SECOND - 1_000
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_a_seed_that_is_inside_or_refused_speaks_against_nothing(steps):
+    line = Recorded(bundle__max_size=1)
+    line.stage(SEED, SEED, SEED, 0, 10, side=[0, 7, 1, 0, 1])
+    line.run_from()
+    for stage in ALL[:steps]:
+        line.step(stage, 100)
+    problems, left = judge(line.snapshot())
+    assert problems == []
+    assert left["transactions"] == (3, 4, 4, 4, 0)[steps]  # the last one is due after the first step
+
+
+def test_a_transaction_without_a_latency_that_is_no_seed_is_a_problem():
+    line = Recorded(bundle__max_size=1)
+    line.stage(SEED, 0, 10)
+    line.run_from()
+    line.turns(5, 100)
+    line.image(OUTPUT)[layout.STAGE_LATENCY] -= 1
+    problems, _ = judge(line.snapshot())
+    assert problems == ["latencies recorded differ from transactions passed: [1, 1, 1, 2] without one, 1 seeded"]

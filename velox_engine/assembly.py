@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from velox_engine.books.running import RunningBook, make_book
-from velox_engine.config import Config
+from velox_engine.config import ChaosSettings, Config
 from velox_engine.errors import ConfigError
 from velox_engine.feeds.journal_writer import JournalWriter
 from velox_engine.feeds.random_stream import stream_key
@@ -19,7 +19,7 @@ from velox_engine.lockfree.clock import Clock
 from velox_engine.lockfree.ring import CAPACITY, make_ring
 from velox_engine.placement import Machine, Placement, plan, this_machine
 from velox_engine.records import Instrument
-from velox_engine.sinks import OUTLET_SIZE, Sink, SinkThread
+from velox_engine.sinks import OUTLET_SIZE, FaultySink, Sink, SinkThread
 from velox_engine.source import Source, open_source
 from velox_engine.stages.bundle import make_bundler
 from velox_engine.stages.common import Stage, make_stage
@@ -51,6 +51,7 @@ class Assembly:
     config: Config
     clock: Clock
     seed: int
+    chaos_seed: int
     region: Region
     stages: Stages
     workers: tuple[Worker, ...]
@@ -141,6 +142,7 @@ def _assemble(
     problem: str | None,
 ) -> Assembly:
     seed = pick_seed(config)
+    chaos_seed = config.chaos.seed or secrets.randbelow(_LARGEST_SEED) + 1
     words, cursors = region.words, region.payload(Block.CURSORS)
     scale = clock.ns_per_tick
 
@@ -211,8 +213,17 @@ def _assemble(
     _describe(region, clock, config, source.instruments, book)
     warnings = [*placement.warnings, *([problem] if problem else [])]
     stages = Stages(control, slots, ingress, orderbook, bundler, output, *rings)
-    sinking = SinkThread(sink, outlet) if sink is not None else None
-    return Assembly(config, clock, seed, region, stages, workers, placement, book, source, sinking, warnings)
+    sinking = SinkThread(_faulty(sink, config.chaos, chaos_seed), outlet) if sink is not None else None
+    return Assembly(
+        config, clock, seed, chaos_seed, region, stages, workers, placement, book, source, sinking, warnings
+    )
+
+
+def _faulty(sink: Sink, chaos: ChaosSettings, seed: int) -> Sink:
+    """Give a sink faults where chaos is on."""
+    if not chaos.enabled:
+        return sink
+    return FaultySink(sink, seed, chaos.sink_errors, chaos.sink_delays, chaos.longest_ms * 1e-3)
 
 
 def _describe(region: Region, clock: Clock, config: Config, instruments: list[Instrument], book: RunningBook) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velox_engine.discovery import Found, is_alive
-from velox_engine.errors import EngineError, RegionError
+from velox_engine.errors import EngineError, RegionError, cannot
 from velox_engine.snapshot import Event, Snapshot, State
 from velox_engine.steering.client import TAKEN_S, ControlClient
 from velox_engine.steering.protocol import RENEW_S
@@ -233,7 +233,7 @@ class AttachedEngine:
     def _check(self, do: str) -> None:
         if not self.lives:
             how = "has died" if self.died else "has ended"
-            raise EngineError(f"cannot {do}: {self.found.who} {how}", state=self.state.word)
+            raise EngineError(f"{cannot(do)}: {self.found.who} {how}", state=self.state.word)
 
     def _connected(self) -> ControlClient:
         return ControlClient(self.found.control, self.found.who)

@@ -20,6 +20,7 @@ from velox_engine.config_table import (
     BookSettings,
     BufferSettings,
     BundleSettings,
+    ChaosSettings,
     Config,
     Key,
     LimitSettings,
@@ -40,6 +41,7 @@ __all__ = [
     "BookSettings",
     "BufferSettings",
     "BundleSettings",
+    "ChaosSettings",
     "Config",
     "Given",
     "Key",
@@ -64,6 +66,8 @@ __all__ = [
 ]
 
 FILE_NAME: Final = "config.toml"
+_CHAOS: Final = "chaos.enabled"
+_MAY_ASK_FOR_CHAOS: Final = ("--chaos", "overrides")  # a person, a program
 
 
 class Origin(NamedTuple):
@@ -170,12 +174,20 @@ def _gathered(
             else:
                 try:
                     value = checked(each.key, each.value, source=each.origin.source, line=each.origin.line)
+                    _check_chaos(each, value)
                     values[each.key] = Setting(KEYS[each.key], value, each.origin)
                 except ConfigError as error:
                     problems.append(error)
     except ConfigError as error:  # a file that is no TOML
         problems.append(error)
     return values, problems
+
+
+def _check_chaos(given: Given, value: Value) -> None:
+    """Refuse chaos that is not asked for by the person who starts the run: a file is easily forgotten."""
+    if given.key == _CHAOS and value and given.origin.source not in _MAY_ASK_FOR_CHAOS:
+        allowed = "false; the option --chaos turns it on for one run"
+        raise ConfigError("got true", source=given.origin.source, line=given.origin.line, key=_CHAOS, allowed=allowed)
 
 
 def _config(values: Mapping[str, Setting]) -> Config:

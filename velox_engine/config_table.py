@@ -226,6 +226,26 @@ class LogSettings(Section):
 
 
 @dataclass(frozen=True, slots=True)
+class ChaosSettings(Section):
+    """Faults made on purpose, to see that nothing is lost. Only --chaos turns them on."""
+
+    section = "chaos"
+    enabled: bool = _key(False, Flag(), "whether it is on; true is refused here: --chaos turns it on for a run")
+    seed: int = _key(0, Whole(0, INT64_MAX), "draws the faults and their moments; 0: one is picked and reported")
+    longest_ms: float = _key(50, Number(0.001, 60_000, "ms"), "the longest of stalls, crowds and squeezes")
+    stalls_hz: float = _key(5, Number(0, 1000, "per second"), "a stage is put aside")
+    naps_hz: float = _key(100, Number(0, 1000, "per second"), "one is, for up to 0.5 ms, where it hurts")
+    moves_hz: float = _key(5, Number(0, 1000, "per second"), "a worker is bound to another core")
+    crowds_hz: float = _key(2, Number(0, 1000, "per second"), "a thread spins on a worker's core")
+    squeezes_hz: float = _key(1, Number(0, 1000, "per second"), "all workers are bound to one core")
+    clock_steps_hz: float = _key(0.5, Number(0, 1000, "per second"), "the clock seems to have stepped")
+    memory_hz: float = _key(0.5, Number(0, 1000, "per second"), "memory is taken and given back")
+    memory_mb: int = _key(128, Whole(0, 65_536, "MB"), "so much of it")
+    sink_errors: float = _key(0.01, Number(0, 1), "share of the sink's writes that fail")
+    sink_delays: float = _key(0.05, Number(0, 1), "share of them that are slow, by up to longest_ms")
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings of a run, each valid by itself and with the others. ``Config()`` holds the defaults."""
 
@@ -239,6 +259,7 @@ class Config:
     ui: UiSettings = field(default_factory=UiSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    chaos: ChaosSettings = field(default_factory=ChaosSettings)
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     """The keys (``section.key``) that somebody set; the others hold their defaults."""
 
@@ -300,6 +321,7 @@ SECTIONS: Final[dict[str, type[Section]]] = {
         UiSettings,
         MetricsSettings,
         LogSettings,
+        ChaosSettings,
     )
 }
 KEYS: Final[dict[str, Key]] = _table()

@@ -13,7 +13,7 @@ from velox_engine.assembly import Assembly, assemble
 from velox_engine.compiling import Progress, compile_stages
 from velox_engine.config import Config, LimitSettings, checked
 from velox_engine.discovery import tidy
-from velox_engine.errors import EngineError
+from velox_engine.errors import EngineError, cannot
 from velox_engine.jit import Interrupted
 from velox_engine.lockfree.clock import calibrate
 from velox_engine.report import Report, make_report
@@ -203,12 +203,12 @@ class Engine:
     def _ask(self, command: Command) -> None:
         supervisor = self._supervisor
         if supervisor is None:
-            raise EngineError(f"cannot {command.kind} while {self.state.word}", state=self.state.word)
+            raise EngineError(f"{cannot(command.kind)} while {self.state.word}", state=self.state.word)
         supervisor.submit(command)
         while not command.done.wait(_POLL_S):
             if supervisor.finished.is_set() and not command.done.wait(_POLL_S):
                 why = f": {supervisor.failure}" if supervisor.failure else ""
-                raise EngineError(f"cannot {command.kind} while {self.state.word}{why}", state=self.state.word)
+                raise EngineError(f"{cannot(command.kind)} while {self.state.word}{why}", state=self.state.word)
         if command.error is not None:
             raise command.error
 
@@ -226,7 +226,7 @@ class Engine:
             answered(None)
             return
         if supervisor is None:
-            raise EngineError(f"cannot {kind} while {self.state.word}", state=self.state.word)
+            raise EngineError(f"{cannot(kind)} while {self.state.word}", state=self.state.word)
         supervisor.submit(Command(kind, _rate(value) if kind == "rate" else value, answered))
 
     def lease(self, symbol: int, answered: Callable[[Exception | None], None]) -> int:
@@ -345,6 +345,7 @@ class Engine:
             limits=self._limits,
             cpu_s=time.process_time() - self._cpu_s,
             clock_source=assembly.clock.source,
+            chaos=supervisor.chaos.report() if supervisor.chaos is not None else None,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 
 class VeloxError(Exception):
@@ -105,6 +106,14 @@ class FeedError(VeloxError):
 
 class ClockError(VeloxError):
     """The clock was asked before it was calibrated, or cannot be calibrated."""
+
+
+_DOES: Final = {"rate": "set the rate", "lease": "watch a book", "watch": "watch a book"}
+
+
+def cannot(command: str) -> str:
+    """Begin the refusal of an engine's command, such as "cannot set the rate"."""
+    return f"cannot {_DOES.get(command, command)}"
 
 
 class EngineError(VeloxError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from typing import Final, Protocol
 
 import numpy as np
@@ -20,8 +22,13 @@ _WAIT_S: Final = 0.002
 class Sink(Protocol):
     """Takes whole bundles. ``written`` and ``lost`` count transactions; what is in neither is still being held."""
 
-    written: int
-    lost: int
+    @property
+    def written(self) -> int:
+        """Transactions that are kept."""
+
+    @property
+    def lost(self) -> int:
+        """Transactions that could not be kept."""
 
     def write(self, records: Transactions, bundle_sizes: ArrayLike) -> None:
         """Take records and the sizes of their bundles; raises `OSError` for what could not be kept (counted lost)."""
@@ -36,6 +43,49 @@ class Sink(Protocol):
         """Let go, and leave nothing behind: the run that this was made for has not begun."""
 
 
+class FaultySink:
+    """A sink whose writes fail or take their time, by chance: what did not reach the real one is counted lost."""
+
+    def __init__(self, sink: Sink, seed: int, errors: float, delays: float, longest_s: float) -> None:
+        self._sink = sink
+        self._random = random.Random(seed)
+        self._errors, self._delays, self._longest_s = errors, delays, longest_s
+        self._lost = self.failed = self.delayed = 0
+
+    @property
+    def written(self) -> int:
+        """Transactions that the real sink has written."""
+        return self._sink.written
+
+    @property
+    def lost(self) -> int:
+        """Transactions that the real sink lost, and those that were kept from it."""
+        return self._sink.lost + self._lost
+
+    def write(self, records: Transactions, bundle_sizes: ArrayLike) -> None:
+        """Write, after a while, or raise `OSError`."""
+        if self._random.random() < self._delays:
+            self.delayed += 1
+            time.sleep(self._longest_s * self._random.random())
+        if self._random.random() < self._errors:
+            self.failed += 1
+            self._lost += len(records)
+            raise OSError("a fault on purpose")
+        self._sink.write(records, bundle_sizes)
+
+    def flush(self) -> None:
+        """Hand on what is held back."""
+        self._sink.flush()
+
+    def close(self) -> None:
+        """Hand on what is held back, and let go."""
+        self._sink.close()
+
+    def discard(self) -> None:
+        """Let go, and leave nothing behind."""
+        self._sink.discard()
+
+
 class SinkThread:
     """Moves bundles from the outlet to a sink. A sink that fails is counted; the flow goes on.
 
@@ -48,6 +98,13 @@ class SinkThread:
         self._ended = threading.Event()
         self.failure = ""
         self._thread = threading.Thread(target=self._run, name="vx-sink", daemon=True)
+
+    @property
+    def faults(self) -> dict[str, int] | None:
+        """What was made to go wrong on purpose; ``None`` for a sink that is left alone."""
+        if not isinstance(self.sink, FaultySink):
+            return None
+        return {"sink_errors": self.sink.failed, "sink_delays": self.sink.delayed}
 
     def start(self) -> None:
         """Begin to write."""

@@ -18,8 +18,10 @@ from typing import Any, Final
 import numpy as np
 
 from velox_engine.assembly import Assembly, gap_ticks, worker_arguments, write_instruments
-from velox_engine.errors import EngineError
+from velox_engine.chaos import Chaos
+from velox_engine.errors import EngineError, cannot
 from velox_engine.lockfree.clock import read_ticks
+from velox_engine.lockfree.ring import RELEASED
 from velox_engine.lockfree.seqlock import seqlock_begin, seqlock_end
 from velox_engine.snapshot import Snapshot, State
 from velox_engine.stages import control as word
@@ -90,7 +92,7 @@ class Supervisor:
         self._notes: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self._draining: list[Command] = []
         self._deadline = 0.0
-        self._stopping: Command | None = None
+        self._stopping: list[Command] = []
         self._serial = 0
         self._reader = TelemetryReader(assembly.region)
         self._next_control = self._next_sample = 0.0
@@ -104,6 +106,9 @@ class Supervisor:
         self._thread = threading.Thread(target=self._run, name="vx-supervisor", daemon=True)
         self.hung: tuple[str, ...] = ()
         self.finished = threading.Event()
+        self._clock_steps_ns = 0
+        chaos = assembly.config.chaos.enabled
+        self.chaos = Chaos(assembly, assembly.chaos_seed, self._pretend_step) if chaos else None
 
     # ---- from other threads
 
@@ -116,6 +121,8 @@ class Supervisor:
             thread.start()
         if self._assembly.sink is not None:
             self._assembly.sink.start()
+        if self.chaos is not None:
+            self.chaos.start()  # before the one who may end it
         self._thread.start()
 
     def submit(self, command: Command) -> Command:
@@ -141,13 +148,13 @@ class Supervisor:
         name_thread(f"vx-worker-{index}")
         sharpen_sleeps()
         worker = self._assembly.workers[index]
-        worker.image[layout.WORKER_THREAD_ID] = threading.get_native_id()
         core = int(worker.image[layout.WORKER_CORE])
         if core >= 0:
             problem = pin_thread(core)
             if problem is not None:
                 worker.image[layout.WORKER_CORE] = -1
                 self.note("warning", f"worker {index} is not bound to core {core} and runs unpinned: {problem}")
+        worker.image[layout.WORKER_THREAD_ID] = threading.get_native_id()  # from here on chaos may move it
         try:
             while run_worker(*worker_arguments(self._assembly, index)) == Reason.GROW:
                 begun = read_ticks()
@@ -185,7 +192,7 @@ class Supervisor:
         except BaseException as error:  # whatever it is: the workers must not be left running unwatched
             self.failure = self.failure or f"supervisor: {type(error).__name__}: {error}"
             self.state = State.FAILED
-            self._end(None)
+            self._end()
 
     def _begin(self) -> None:
         chronicle = self.chronicle
@@ -194,6 +201,8 @@ class Supervisor:
         chronicle.control[layout.CONTROL_STARTED_UNIX_NS] = time.time_ns()
         for text in self._assembly.warnings:
             chronicle.event("warning", text)
+        if self.chaos is not None:
+            chronicle.event("warning", f"chaos is on, seed {self.chaos.seed}: faults are made on purpose")
         self._next_sample = time.monotonic() + 1.0
         self._drift_ns = self._assembly.clock.behind_monotonic_ns()
         self._order(Phase.RUN)
@@ -259,7 +268,7 @@ class Supervisor:
     def _refuse(self, command: Command, allowed: str) -> EngineError:
         why = f": {self.failure}" if self.failure else ""
         return EngineError(
-            f"cannot {command.kind} while {self.state.word}{why}; allowed while {allowed}", state=self.state.word
+            f"{cannot(command.kind)} while {self.state.word}{why}; allowed while {allowed}", state=self.state.word
         )
 
     def _pause(self, command: Command) -> None:
@@ -341,14 +350,15 @@ class Supervisor:
     def _stop(self, command: Command) -> None:
         drain, reason = command.value
         if self.state in _RUNNING_STATES and drain:
-            self._stopping = command
+            self._stopping.append(command)
             self._begin_drain(reason)
             return
         if (self.state is State.DRAINING or self._deadline) and drain:  # a failed engine drains what it can as well
-            self._stopping = command
+            self._stopping.append(command)
             return
         self.reason = self.reason or reason
-        self._end(command)
+        self._stopping.append(command)
+        self._end()
 
     def _lease(self, command: Command) -> None:
         slot, symbol = command.value
@@ -392,7 +402,9 @@ class Supervisor:
         generated = int(self._assembly.region.payload(Block.CURSORS)[layout.CURSOR_GENERATED])
         if count and generated >= count:
             return "count reached"
-        if decoder is None or not decoder.ended:
+        # a short file may be read to its end long before all of it is taken
+        taken = get_word(self._assembly.source.staging.ring.words, RELEASED)
+        if decoder is None or not decoder.ended or taken < decoder.staged:
             return "duration reached"
         if decoder.feed.oddities.cut_off:
             self.chronicle.event("warning", f"{decoder.feed.path}: {decoder.feed.oddities.cut_off}")
@@ -440,8 +452,8 @@ class Supervisor:
             self.reason = self.reason if self._stopping or get_word(self._words, word.ENDED) else ""
         for command in waiting:
             command.finish(error)
-        if self._stopping is not None or problem is not None or self.state is State.FAILED:
-            self._end(self._stopping)
+        if self._stopping or problem is not None or self.state is State.FAILED:
+            self._end()
 
     def _watch_heartbeats(self) -> None:
         now = read_ticks()
@@ -458,17 +470,23 @@ class Supervisor:
             self._stalled = self._stalled & ~(1 << index) | int(late) << index
         self.chronicle.control[layout.CONTROL_STALLED] = self._stalled
 
+    def _pretend_step(self, ns: int) -> None:
+        """Chaos: let the clock seem to have stepped."""
+        self._clock_steps_ns += ns
+
     def _watch_clock(self) -> None:
         """Begin a new schedule when the clock and the monotonic clock parted: the machine was suspended or moved."""
-        drift = self._assembly.clock.behind_monotonic_ns()
+        drift = self._assembly.clock.behind_monotonic_ns() + self._clock_steps_ns
         if abs(drift - self._drift_ns) > _SUSPENDED_NS and self.state in _RUNNING_STATES:
             step = (drift - self._drift_ns) / 1e9
             self.chronicle.event("warning", f"clock step of {step:+.3f} s: new schedule", step_s=round(step, 6))
             self._order(Phase(int(self._words[word.PHASE])), rebase=True)
         self._drift_ns = drift
 
-    def _end(self, command: Command | None) -> None:
+    def _end(self) -> None:
         """Stop the workers and leave; the region holds their last words."""
+        if self.chaos is not None:
+            self.chaos.stop()
         set_word(self._words, word.STOP, 1)
         give_up = time.monotonic() + _JOIN_S
         for thread in self._threads:
@@ -484,11 +502,12 @@ class Supervisor:
             self._paused_at = 0.0
         self.chronicle.control[layout.CONTROL_PAUSED_NS] = int(self._paused_s * 1e9)
         self._enter(State.FAILED if self.failure else State.STOPPED)
+        self.chronicle.write_control()  # one that had failed before enters nothing, and has last words as well
         with self.changed:
             self.finished.set()
             self.changed.notify_all()
-        if command is not None:
-            command.finish()
+        for command in (*self._stopping, *self._draining):
+            self._answer_late(command)
         while not self._queue.empty():
             self._answer_late(self._queue.get())
 
@@ -501,7 +520,7 @@ class Supervisor:
         self._publish_source()
 
     def _answer_late(self, command: Command) -> None:
-        """Answer what came after the end: a stop is satisfied, anything else is refused."""
+        """Answer what waited for the end or came after it: a stop is satisfied, anything else is refused."""
         command.finish(None if command.kind == "stop" else self._refuse(command, "running"))
 
     @property

@@ -16,7 +16,7 @@ from velox_engine.errors import ConfigError, FeedError, VeloxError
 from velox_tui import __version__
 from velox_tui.commands import COMMANDS
 from velox_tui.options import Parser, RunOptions, UsageError, add_settings, check_report_path
-from velox_tui.streams import complain
+from velox_tui.streams import complain, flush
 
 _USAGE: Final = """\
 velox-tui [options]           run the pipeline
@@ -51,12 +51,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        flush()
 
 
 def _run(arguments: Sequence[str]) -> int:
     asked = _parser().read(arguments, tuple(COMMANDS))
     shown = [Given("ui.glyphs", "ascii", Origin("--ascii"))] if asked.ascii else []
     shown += [Given("ui.mouse", False, Origin("--no-mouse"))] if asked.no_mouse else []
+    shown += [Given("chaos.enabled", True, Origin("--chaos"))] if asked.chaos else []
     settings = resolve(asked.config, [*asked.given, *shown], os.environ)
     options = RunOptions(asked.report, asked.no_ui, asked.read_only, settings)
     if options.report is not None:
@@ -98,6 +101,7 @@ def _parser() -> Parser:
     parser.option("--ascii", action="store_true", help="draw with ASCII only")
     parser.option("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     parser.option("--read-only", action="store_true", help="take away the keys that change the engine")
+    parser.option("--chaos", action="store_true", help="make faults on purpose, as [chaos] says, to see what holds")
     parser.option("--report", metavar="FILE", help='write the final report, JSON, to FILE, or "-" for standard output')
     add_settings(parser)
     return parser

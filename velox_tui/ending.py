@@ -35,8 +35,8 @@ def exit_code(report: Report, signal_number: int | None) -> int:
 def write_report(report: Report, path: str, messages: LineOutput, given_up: Callable[[], bool] = lambda: False) -> bool:
     """Write the report as JSON to a file, whole or not at all, or with ``"-"`` to standard output.
 
-    That waits for its reader, from ``given_up()`` on for a moment only. Where the report cannot be written it goes to ``messages``. Say
-    whether it was written.
+    That waits for its reader, from ``given_up()`` on for a moment only. Where the report cannot be written it goes to
+    ``messages``. Say whether it was written.
     """
     text = report.to_json() + "\n"
     problem = _write_to_output(text, given_up) if path == TO_OUTPUT else _write_to_file(text, path)

@@ -48,6 +48,12 @@ def _source(report: Report) -> str:
     return f"{source['path']} ({source['format']}){seed}{odd}"
 
 
+def chaos_counts(chaos: dict[str, Any]) -> str:
+    """Write what was made to go wrong on purpose."""
+    counts = {name.replace("_", " "): count for name, count in chaos.items() if name not in ("seed", "stalled_s")}
+    return f"seed {chaos['seed']}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+
+
 def final_statistics(report: Report) -> str:
     """Write the final statistics of a run, several lines."""
     ingress, bundle, latency = report.ingress, report.bundle, report.latency_ns
@@ -77,6 +83,8 @@ def final_statistics(report: Report) -> str:
     if report.left_behind["transactions"]:
         where = ", ".join(f"{count:,} in {place}" for place, count in report.left_behind.items() if count)
         lines.append(f"  left behind {where}")
+    if report.chaos:
+        lines.append(f"  chaos       {chaos_counts(report.chaos)}")
     for name, limit in report.limits.items():
         verdict = "met" if limit["met"] else "NOT MET"
         lines.append(f"  limit       {name} {limit['limit']:,.10g}: {limit['value']:,.10g}, {verdict}")

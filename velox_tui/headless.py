@@ -34,7 +34,7 @@ def run(config: Config, options: RunOptions) -> int:
     Raises `ConfigError` before anything has started.
     """
     hold_standard_descriptors()
-    settle_allocator()
+    settle_allocator(recorded=config.source.kind != "synthetic")
     messages = LineOutput.messages()
     services = Services(config, messages=messages)
     try:

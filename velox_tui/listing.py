@@ -8,6 +8,7 @@ from velox_engine.attached import AttachedEngine, damage_told
 from velox_engine.config_rules import printable
 from velox_engine.discovery import Found
 from velox_engine.errors import RegionError
+from velox_engine.snapshot import State
 from velox_tui.export import plain_value
 from velox_tui.numbers import clock, rate, short
 
@@ -64,6 +65,8 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     if row["problem"] is not None:
         return (*head, "", "", "", "", "", printable(row["problem"]))
     asked = row["rate_per_s"] if isinstance(row["rate_per_s"], str) else rate(row["rate_per_s"], 0)
+    if row["state"] == State.STARTING.word:
+        asked = ""
     return (
         *head,
         clock(row["uptime_s"]),

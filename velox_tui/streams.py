@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from typing import TextIO
 
 from velox_engine.config_rules import printable
 
@@ -29,17 +30,30 @@ def put(text: str) -> int:
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()
     except BrokenPipeError:
-        _forget_output()
+        _forget(sys.stdout)
     except OSError as error:
         complain(f"standard output: {error.strerror or error}")
-        _forget_output()
+        _forget(sys.stdout)
         return 1
     return 0
 
 
-def _forget_output() -> None:
-    """Let what is still in the buffer go nowhere; else the interpreter fails on it once more while it ends."""
+def flush() -> None:
+    """Write what a library left in a buffer; what cannot be written is forgotten.
+
+    Else the interpreter fails on it while it ends, and the exit code would be its 120, for a terminal that has gone.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            _forget(stream)
+
+
+def _forget(stream: TextIO) -> None:
+    """Let what is still in the buffer go nowhere."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

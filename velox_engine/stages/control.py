@@ -10,6 +10,7 @@ word  field              writes       reads         what makes it right
 4     new pace           supervisor   ingress       by serial: counts up when a rate replaces the recorded times
       ``rates[0]``       supervisor   ingress       by serial
 16    stop               supervisor   workers       release, acquire: workers leave their loop
+17    aside              chaos        workers       relaxed: bit mask of stages that rest; 0 but for faults on purpose
 32    acknowledged       ingress      supervisor    release: the serial it has adopted
 33    ended              ingress      supervisor    release: 1 when its source has nothing more to give
 48    drained, ingress   ingress      order book    release: the drain epoch after which it publishes nothing
@@ -48,6 +49,7 @@ DRAIN_EPOCH: Final = 2
 REBASE: Final = 3
 NEW_PACE: Final = 4
 STOP: Final = LINE_WORDS
+ASIDE: Final = LINE_WORDS + 1  # on the line of STOP, which every turn reads anyway
 ACKNOWLEDGED: Final = 2 * LINE_WORDS
 ENDED: Final = 2 * LINE_WORDS + 1
 DRAINED: Final = 3 * LINE_WORDS

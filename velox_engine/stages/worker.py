@@ -26,7 +26,7 @@ from velox_engine.lockfree.memory import aligned_words
 from velox_engine.lockfree.ring import Ring
 from velox_engine.stages.bundle import Bundler, bundle_step, bundle_wake
 from velox_engine.stages.common import HELD, note_step, publish_stage
-from velox_engine.stages.control import DRAIN_EPOCH, DRAINED, HEARTBEATS, PHASE, STOP, Control, Phase
+from velox_engine.stages.control import ASIDE, DRAIN_EPOCH, DRAINED, HEARTBEATS, PHASE, STOP, Control, Phase
 from velox_engine.stages.ingress import Ingress, ingress_is_paced, ingress_step, ingress_wake
 from velox_engine.stages.orderbook import (
     OrderBook,
@@ -234,7 +234,7 @@ def run_worker(worker: Worker, stages: Stages, book: Any) -> int:
         if load_acquire(control.words, STOP) != 0:
             publish_worker(worker, stages, book, now, int64(1))
             return Reason.STOP
-        done = _turn(stages, book, mask, now)
+        done = _turn(stages, book, mask & ~load_relaxed(control.words, ASIDE), now)
         if mask & ORDERBOOK_BIT and orderbook_must_grow(stages.orderbook):
             return Reason.GROW
         if done > 0:

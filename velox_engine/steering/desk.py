@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from velox_engine.errors import EngineError, VeloxError
+from velox_engine.errors import EngineError, VeloxError, cannot
 from velox_engine.snapshot import State
 from velox_engine.steering.connection import Connection, Lease
 from velox_engine.steering.protocol import COMMANDS, LEASE_S, REQUESTS
@@ -154,7 +154,7 @@ class Desk:
         """Answer everything that an ended engine left unanswered: a stop is satisfied, all else refused."""
         gone = []
         for request in list(self._waiting):
-            error = EngineError(f"cannot {request.do} while {self._engine.state.word}")
+            error = EngineError(f"{cannot(request.do)} while {self._engine.state.word}")
             gone += self._settle(request, None if request.do == "stop" else error)
         return gone
 

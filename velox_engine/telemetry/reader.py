@@ -66,6 +66,7 @@ class TelemetryReader:
         self.zero_ticks = int(words[at.HEADER_ZERO_TICKS])
         self.zero_unix_ns = int(words[at.HEADER_ZERO_UNIX_NS])
         self.zero_monotonic_ns = int(words[at.HEADER_ZERO_MONOTONIC_NS])
+        self.created_unix_ns = int(words[at.HEADER_CREATED_UNIX_NS])
         self.pid = int(words[at.HEADER_PID])
         self.pid_started = int(words[at.HEADER_PID_STARTED])
         name = words[at.HEADER_NAME : at.HEADER_NAME + at.HEADER_NAME_WORDS].view(np.uint8).tobytes()
@@ -318,8 +319,9 @@ class TelemetryReader:
         return (int(out[1]) - int(out[0])) * 1e9 / (int(times[1]) - int(times[0]))
 
     def silent_s(self) -> float:
-        """Return how long ago the supervisor last wrote; while all is well at most some 0.1 s."""
-        return max(time.time_ns() - int(self.block(Block.CONTROL)[at.CONTROL_UNIX_NS]), 0) * _NS
+        """Return how long ago the supervisor last wrote, or the region was made; while all is well some 0.1 s."""
+        written = int(self.block(Block.CONTROL)[at.CONTROL_UNIX_NS]) or self.created_unix_ns
+        return max(time.time_ns() - written, 0) * _NS
 
     def events(self) -> list[Event]:
         """Return the last events, oldest first."""

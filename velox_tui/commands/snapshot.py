@@ -65,11 +65,14 @@ def told(found: Found, snapshot: Snapshot, throughput: float, age_s: float) -> s
     """Write a snapshot for people, several lines."""
     from velox_engine.attached import SILENT_S
     from velox_engine.config_rules import printable
+    from velox_engine.snapshot import State
     from velox_tui.figures import microseconds
     from velox_tui.finding import who
     from velox_tui.numbers import clock, rate
 
     asked = "recorded pace" if math.isnan(snapshot.rate_per_s) else rate(snapshot.rate_per_s, 0)
+    if snapshot.state is State.STARTING:
+        asked = "nothing yet"
     latency, rejected = snapshot.output.latency, sum(snapshot.rejected.values())
     percentiles = "  ".join(
         f"{name} {microseconds(latency.percentile(percent)):>7}"
@@ -81,7 +84,7 @@ def told(found: Found, snapshot: Snapshot, throughput: float, age_s: float) -> s
     state = snapshot.state.word
     if not found.alive:
         state = f"DEAD: its process has gone; this is the last that it wrote, {clock(age_s)} ago"
-    elif snapshot.stalled_workers and age_s > SILENT_S:
+    elif snapshot.state is not State.STARTING and snapshot.stalled_workers and age_s > SILENT_S:
         state += f", but has written nothing for {age_s:,.0f} s: it is stopped, or hangs"
     lines = [
         f"{who(found)} {state}",

@@ -70,9 +70,12 @@ def status_parts(scene: Scene, wide: bool) -> list[list[Part]]:
     cost = "" if math.isnan(glance.cost) else f"ui {scene.frame_ms:4.1f}ms {100 * glance.cost:4.1f}%"
     slowed = ("slowed  " if scene.slowed else " ", "warn")
     frozen: list[Part] = [(" FROZEN ", "badge"), (" ", "text")] if scene.look.frozen else []
+    if snapshot.config.get("chaos", {}).get("enabled"):
+        frozen += [(" CHAOS ", "badge"), (" ", "text")]
     return [
         [(f" {title_of(scene, wide)} ", "title")],
         [(f"{state_sign(snapshot, scene.glyphs)} {word}", role), ("  ", "text"), *frozen],
+        [("read-only  " if scene.read_only else "", "accent")],
         [(reached, "text"), (f" of {asked}  ", "dim")],
         [("drop ", "dim"), (short(dropped), "bad" if dropped else "text"), ("  ", "text")],
         [
@@ -85,13 +88,12 @@ def status_parts(scene: Scene, wide: bool) -> list[list[Part]]:
         if wide
         else [(f"ui {100 * glance.cost:4.1f}% " if cost else "", "dim"), slowed],
         [(f"{source_of(snapshot, scene.glyphs.points[:1])}  ", "dim")],
-        [("read-only  " if scene.read_only else "", "accent")],
     ]
 
 
 def status_line(scene: Scene, width: int) -> Line:
     """Write the bar: what does not fit is left out, the least important first."""
-    order = (0, 1, 5, 2, 3, 4, 7, 8, 6)
+    order = (0, 1, 2, 6, 3, 4, 5, 8, 7)
     parts = status_parts(scene, width >= 90)
     kept, room = [], width
     for index, part in enumerate(parts):
