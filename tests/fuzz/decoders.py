@@ -76,7 +76,10 @@ class _Reader:
 
     def _guard_state(self) -> None:
         """Give each array that the decoder is handed a guard, and remember what is in it."""
-        owners = [self.feed, *(getattr(self.feed, name) for name in ("_window", "_symbols") if hasattr(self.feed, name))]
+        owners = [
+            self.feed,
+            *(getattr(self.feed, name) for name in ("_window", "_symbols") if hasattr(self.feed, name)),
+        ]
         for owner in owners:
             for name, value in list(vars(owner).items()):
                 if name in ("text", "data"):
