@@ -16,6 +16,7 @@ import platformdirs
 os.environ.setdefault("VELOX_CACHE_DIR", str(Path(platformdirs.user_cache_dir("velox-tui")).resolve()))
 
 from tests.torture.cases import CASES
+from tests.torture.namespaces import Skipped
 
 
 def main() -> int:
@@ -35,6 +36,8 @@ def main() -> int:
             try:
                 word = CASES[name](Path(home), choose)
                 passed[name] += 1
+            except Skipped as reason:
+                word = f"cannot be tried here: {reason}"
             except AssertionError as error:
                 failed += 1
                 word = f"FAILED (--seed {asked.seed} --first {number} --rounds 1): {error}"
