@@ -15,23 +15,22 @@ _TRIM_BYTES: Final = 128 * 1024
 _MMAP_BYTES: Final = 64 * 1024
 
 
-def settle_allocator(*, recorded: bool = False) -> None:
+def settle_allocator() -> None:
     """Ask glibc for one arena and for thresholds that stay; elsewhere nothing is done.
-
-    ``recorded``: for a run that decodes a recorded feed. Its batches of some hundred kilobytes come by the thousand a
-    second, and each that went back to the system would have to be faulted in anew: a third of the decoder's pace. It
-    keeps the arena alone.
 
     By default each thread that allocates has an arena of its own, in which what is free serves nobody else; and each
     large block that is freed raises the size from which blocks are given back to the system at once, up to 32 MB.
-    Nothing that is timed allocates, so one arena costs nothing. To be called before there are threads.
+    Nothing that is timed allocates, so one arena costs nothing; a decoder of a recorded feed does, hundreds of kilobytes
+    at a time, and would lose a quarter of its pace: leave such a run alone. To be called before there are threads.
     """
     with contextlib.suppress(OSError, AttributeError):  # no such library, or one of another kind
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_ARENA_MAX, 1)
-        if not recorded:
-            mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
-            mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
+        for name, value in (
+            (_M_ARENA_MAX, 1),
+            (_M_TRIM_THRESHOLD, _TRIM_BYTES),
+            (_M_MMAP_THRESHOLD, _MMAP_BYTES),
+        ):
+            mallopt(name, value)
 
 
 def settle_collector() -> None:
