@@ -20,8 +20,8 @@ def settle_allocator() -> None:
 
     By default each thread that allocates has an arena of its own, in which what is free serves nobody else; and each
     large block that is freed raises the size from which blocks are given back to the system at once, up to 32 MB.
-    Nothing that is timed allocates, so one arena costs nothing; a decoder of a recorded feed does, hundreds of kilobytes
-    at a time, and would lose a quarter of its pace: leave such a run alone. To be called before there are threads.
+    Nothing that is timed allocates, so one arena costs nothing. A decoder of a recorded feed does, hundreds of kilobytes
+    at a time: such a run is to be left alone. To be called before there are threads.
     """
     with contextlib.suppress(OSError, AttributeError):  # no such library, or one of another kind
         mallopt = ctypes.CDLL(None).mallopt
