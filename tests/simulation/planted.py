@@ -58,6 +58,12 @@ PLANTED = (
     Planted(
         "bundle over its size",
         "stages/bundle.py",
+        "words[_BATCH], words[_MAX_SIZE], words[_TIMEOUT] = batch, max_size, timeout_ticks",
+        "words[_BATCH], words[_MAX_SIZE], words[_TIMEOUT] = batch, max_size + 1, timeout_ticks",
+    ),
+    Planted(
+        "a step that never ends",
+        "stages/bundle.py",
         "take = min(left, max_size - words[_OPEN_COUNT])",
         "take = min(left, max_size - words[_OPEN_COUNT] + (left > max_size))",
     ),
