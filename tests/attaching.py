@@ -68,6 +68,17 @@ def told_by(process):
     return threads, len(list(Path(f"/proc/{pid}/fd").iterdir())), sorted(Path(os.environ[RUN_VARIABLE]).iterdir())
 
 
+def settled_of(process):
+    """Read the same once a start is through: when nothing has come or gone for half a second."""
+    seen = told_by(process)
+    since = time.monotonic()
+    while time.monotonic() - since < 0.5:
+        time.sleep(0.02)
+        if (now := told_by(process)) != seen:
+            seen, since = now, time.monotonic()
+    return seen
+
+
 def opened(name="velox", workers=1, symbols=2, **header):
     """Make a region of this process that can be attached, with header words changed."""
     made, problem = make_region(name, workers, symbols)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.attaching import RawClient, command, engine, found_of, own_directory, script, told_by
+from tests.attaching import RawClient, command, engine, found_of, own_directory, script, settled_of, told_by
 from tests.running import assert_all_out, report_at, until
 from velox_engine.attached import AttachedEngine
 from velox_engine.discovery import find_engines
@@ -279,12 +279,12 @@ def test_watchers_that_are_killed_leave_nothing_behind(home, attached, running):
     """``VELOX_KILLS=200`` kills 200 of them instead of 30."""
     until(lambda: not leased(attached), "no other watches")
     until(lambda: len(told_by(running.process)[2]) == 2, "the region and the socket alone are there")
-    threads, files, paths = told_by(running.process)
+    before = settled_of(running.process)
     process = script(home, WATCHER, random.randrange(10**6), KILLS)
     out, _ = process.communicate(timeout=600)
     assert (process.returncode, out) == (0, "done\n")
     until(lambda: not leased(attached), "all leases were given back")
-    until(lambda: told_by(running.process) == (threads, files, paths), "all else is as it was")
+    until(lambda: told_by(running.process) == before, "all else is as it was")
     assert attached.snapshot().conservation.holds
     handles = [AttachedEngine(attached.found) for _ in range(layout.DEPTH_SLOTS)]
     for each in handles:

@@ -6,6 +6,8 @@
 import os
 import random
 
+import pytest
+
 from tests.ui_driving import driven, text_of, until
 from velox_engine.snapshot import State
 from velox_tui.arrangement import size_class
@@ -50,6 +52,7 @@ def check(app, engine):
     assert not wrong
 
 
+@pytest.mark.timeout(7200 if FULL else 600)
 def test_random_keys_and_sizes_break_nothing_and_lose_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # for what x writes
     print(f"VELOX_STORM_SEED={SEED}")

@@ -12,6 +12,7 @@ from velox_engine.config import BookSettings, Config, LimitSettings
 from velox_engine.discovery import Found, find_engines
 from velox_engine.errors import ConfigError
 from velox_tui.finding import listed
+from velox_tui.memory import settle_collector
 
 
 class Attacher:
@@ -45,6 +46,7 @@ class Attacher:
                 text = f"{listed(dead)} died and left telemetry; velox-tui ps --remove-dead takes it away"
                 engine.note("info", text)
             self.engine = engine
+            settle_collector()
         except BaseException as error:
             self.error = error
         finally:

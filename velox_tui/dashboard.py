@@ -11,6 +11,7 @@ from velox_engine.config import Config, placed
 from velox_engine.errors import VeloxError
 from velox_tui.app import VeloxApp
 from velox_tui.leaver import Leaver
+from velox_tui.memory import settle_allocator
 from velox_tui.options import RunOptions
 from velox_tui.screen_settings import OWN_THEMES, screen_problems
 from velox_tui.services import Services
@@ -39,6 +40,7 @@ def checked_app(
     config: Config, starter: Starter | Attacher, options: RunOptions, kind: type[VeloxApp] = VeloxApp
 ) -> VeloxApp:
     """Make the application; raises `ConfigError` for a theme or a key's name that there is not."""
+    settle_allocator()
     for problem in screen_problems(config.ui.theme, config.ui.keys):
         raise problem if options.settings is None else placed(problem, options.settings.values)
     app = kind(config, starter, choose(config.ui.glyphs), read_only=options.read_only)

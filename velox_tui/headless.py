@@ -16,6 +16,7 @@ from velox_engine.lockfree.histogram_view import Histogram
 from velox_engine.snapshot import State
 from velox_tui.ending import FAILED, TO_OUTPUT, exit_code, write_report
 from velox_tui.figures import drain_line, final_statistics, second_line
+from velox_tui.memory import settle_allocator, settle_collector
 from velox_tui.options import RunOptions
 from velox_tui.output import LineOutput, hold_standard_descriptors
 from velox_tui.progress import Progress
@@ -33,6 +34,7 @@ def run(config: Config, options: RunOptions) -> int:
     Raises `ConfigError` before anything has started.
     """
     hold_standard_descriptors()
+    settle_allocator()
     messages = LineOutput.messages()
     services = Services(config, messages=messages)
     try:
@@ -49,6 +51,7 @@ def run(config: Config, options: RunOptions) -> int:
             if not _start(engine, ending):
                 return EXIT_BASE + ending.signal if ending.signal is not None else 0
             services.start(engine)
+            settle_collector()
             return _Run(engine, ending, hangups, options, services, messages).to_its_end()
     finally:
         services.stop()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from velox_engine.config import Config
+from velox_tui.memory import settle_collector
 
 if TYPE_CHECKING:
     from velox_engine.engine import Engine
@@ -54,6 +55,7 @@ class Starter:
             self._prepare()
             engine.start(self._tell)
             self._started(engine)
+            settle_collector()
         except BaseException as error:
             self.error = error
         finally:

@@ -50,8 +50,8 @@ class Chronicle:
         self._region = region
         self.control = np.zeros(layout.CONTROL_LENGTH, np.int64)
         self.control[layout.CONTROL_STATE_SINCE_UNIX_NS] = time.time_ns()
-        self._events = np.zeros(layout.EVENTS_LENGTH, np.int64)
-        self._samples = np.zeros(layout.SAMPLES_LENGTH, np.int64)
+        self._events = np.full(layout.EVENTS_LENGTH, 0, np.int64)
+        self._samples = np.full(layout.SAMPLES_LENGTH, 0, np.int64)  # unlike zeros, this touches the memory
         self.warnings: list[str] = []
         self._latency = Histogram.empty()
         self._hiccup = Histogram.empty()

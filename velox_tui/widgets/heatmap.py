@@ -26,7 +26,7 @@ def price_scale(heat: HeatHistory, step: int, rows: int) -> tuple[int, int]:
     The middle of the newest column stands in the middle; it moves by a quarter of the height at once, so that the
     picture is still in between.
     """
-    newest = heat.columns[-1]
+    newest = heat.newest()
     sides = [side[:, 0] for side in (newest.bids, newest.asks) if len(side)]
     if not sides:
         return rows, 1
@@ -49,8 +49,8 @@ def heat_matrix(
     1 bid, 2 ask, 3 a trade happened there.
     """
     sizes, kinds = np.zeros((rows, columns), np.int64), np.zeros((rows, columns), np.int8)
-    last = heat.columns[-1].number // period
-    for moment in reversed(heat.columns):
+    last = heat.number // period
+    for moment in heat.columns():
         column = columns - 1 - (last - moment.number // period)
         if column < 0:
             break
@@ -61,7 +61,7 @@ def heat_matrix(
             more = found > sizes[:, column]
             sizes[more, column] = found[more]
             kinds[more, column] = kind
-        for price in moment.traded:
+        for price in moment.traded.tolist():
             row = top - price // step
             if 0 <= row < rows:
                 kinds[row, column] = _TRADE
@@ -74,9 +74,9 @@ def heat_rows(
     """Draw the map with prices at the left and the time below. A trade is a dot of its own colour."""
     rows = height - 1
     decimals, tick = int(instrument["price_decimals"]), max(int(instrument["tick"]), 1)
-    if not heat.columns or rows < 2:
+    if not heat.count or rows < 2:
         return [line(("no book of this symbol yet", "dim"))]
-    gutter = len(scaled(int(max(heat.columns[-1].asks[:, 0].max(initial=0), 1)), decimals)) + 1
+    gutter = len(scaled(int(max(heat.newest().asks[:, 0].max(initial=0), 1)), decimals)) + 1
     columns = width - gutter
     if columns < 4:
         return [line(("too narrow for a map", "dim"))]
@@ -114,9 +114,9 @@ class HeatMap(Panel):
 
     def draw(self, scene: Scene, width: int, height: int) -> Drawn:
         """Draw the map anew when it has a new column or another shape."""
-        look, columns = scene.look, scene.heat.columns
+        look = scene.look
         state = (
-            columns[-1].number if columns else 0,
+            scene.heat.number,
             look.group,
             look.window,
             look.symbol,
