@@ -34,7 +34,8 @@ def run(config: Config, options: RunOptions) -> int:
     Raises `ConfigError` before anything has started.
     """
     hold_standard_descriptors()
-    settle_allocator()
+    if config.source.kind == "synthetic":
+        settle_allocator()
     messages = LineOutput.messages()
     services = Services(config, messages=messages)
     try:

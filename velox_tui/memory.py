@@ -20,7 +20,8 @@ def settle_allocator() -> None:
 
     By default each thread that allocates has an arena of its own, in which what is free serves nobody else; and each
     large block that is freed raises the size from which blocks are given back to the system at once, up to 32 MB.
-    Nothing that is timed allocates, so one arena costs nothing. To be called before there are threads.
+    Nothing that is timed allocates, so one arena costs nothing. A decoder of a recorded feed does, by hundreds of
+    kilobytes: such a run is to be left alone. To be called before there are threads.
     """
     with contextlib.suppress(OSError, AttributeError):  # no such library, or one of another kind
         mallopt = ctypes.CDLL(None).mallopt
@@ -37,6 +38,6 @@ def settle_collector() -> None:
 
     A full collection waits until a quarter as many objects have come as there are, so that beside those of the compiler
     tens of thousands of dead ones, of notices and sizes, would pile up before anybody looked. It is also faster then.
+    What of it is dead already stays too: to look for that now would hold a decoder up as it begins.
     """
-    gc.collect()
     gc.freeze()
