@@ -80,7 +80,8 @@ def _start(engine: Engine, ending: Ending) -> bool:
             if ending.signal is not None:
                 break
     if thread.is_alive():
-        complain(f"{ending.name}: leaving as soon as the compiler lets go")
+        if engine.state in (State.STARTING, State.STOPPED):  # else it has begun to run, and drains
+            complain(f"{ending.name}: leaving as soon as the compiler lets go")
         while thread.is_alive() and ending.count < 2:
             thread.join(_STEP_S)
     thread.join(_JOIN_S)  # of a second signal: once more, the compiler may have let go already
