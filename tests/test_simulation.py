@@ -12,14 +12,14 @@ import sys
 import pytest
 
 from tests.command import ROOT
-from tests.simulation.planted import PLANTED, hunt
+from tests.simulation.planted import PLANTED, QUICKLY, hunt
 
 HUNTED = [bug for bug in PLANTED if os.environ.get("VELOX_PLANTED") == "all" or not bug.is_compiled]
 
 
 def simulate(*words):
     command = [sys.executable, "-m", "tests.simulation", *words]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **QUICKLY}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -46,6 +46,11 @@ def test_a_planted_bug_can_still_be_planted(bug, tmp_path):
     shutil.copy(ROOT / "velox_engine" / bug.file, target)
     bug.plant(tmp_path)
     compile(target.read_text(), bug.file, "exec")
+
+
+def test_every_planted_bug_is_listed_in_the_documentation():
+    text = (ROOT / "docs/RELIABILITY.md").read_text()
+    assert [bug.name for bug in PLANTED if bug.name not in text] == []
 
 
 @pytest.mark.parametrize("bug", HUNTED, ids=lambda bug: bug.name)

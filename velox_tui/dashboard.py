@@ -40,7 +40,8 @@ def checked_app(
     config: Config, starter: Starter | Attacher, options: RunOptions, kind: type[VeloxApp] = VeloxApp
 ) -> VeloxApp:
     """Make the application; raises `ConfigError` for a theme or a key's name that there is not."""
-    settle_allocator(recorded=config.source.kind != "synthetic")
+    if config.source.kind == "synthetic":
+        settle_allocator()
     for problem in screen_problems(config.ui.theme, config.ui.keys):
         raise problem if options.settings is None else placed(problem, options.settings.values)
     app = kind(config, starter, choose(config.ui.glyphs), read_only=options.read_only)

@@ -34,7 +34,8 @@ def run(config: Config, options: RunOptions) -> int:
     Raises `ConfigError` before anything has started.
     """
     hold_standard_descriptors()
-    settle_allocator(recorded=config.source.kind != "synthetic")
+    if config.source.kind == "synthetic":
+        settle_allocator()
     messages = LineOutput.messages()
     services = Services(config, messages=messages)
     try:
@@ -79,7 +80,8 @@ def _start(engine: Engine, ending: Ending) -> bool:
             if ending.signal is not None:
                 break
     if thread.is_alive():
-        complain(f"{ending.name}: leaving as soon as the compiler lets go")
+        if engine.state in (State.STARTING, State.STOPPED):  # else it has begun to run, and drains
+            complain(f"{ending.name}: leaving as soon as the compiler lets go")
         while thread.is_alive() and ending.count < 2:
             thread.join(_STEP_S)
     thread.join(_JOIN_S)  # of a second signal: once more, the compiler may have let go already

@@ -18,23 +18,22 @@ _THRESHOLDS: Final = (700, 5, 3)
 """A full collection after about ten thousand objects that came to stay, every few seconds; usual are seventy."""
 
 
-def settle_allocator(*, recorded: bool = False) -> None:
+def settle_allocator() -> None:
     """Ask glibc for one arena and for thresholds that stay; elsewhere nothing is done.
-
-    ``recorded``: for a run that decodes a recorded feed. Its batches of some hundred kilobytes come by the thousand a
-    second, and each that went back to the system would have to be faulted in anew: a third of the decoder's pace. It
-    keeps the arena alone.
 
     By default each thread that allocates has an arena of its own, in which what is free serves nobody else; and each
     large block that is freed raises the size from which blocks are given back to the system at once, up to 32 MB.
-    Nothing that is timed allocates, so one arena costs nothing. To be called before there are threads.
+    Nothing that is timed allocates, so one arena costs nothing. A decoder of a recorded feed does, by hundreds of
+    kilobytes: such a run is to be left alone. To be called before there are threads.
     """
     with contextlib.suppress(OSError, AttributeError):  # no such library, or one of another kind
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_ARENA_MAX, 1)
-        if not recorded:
-            mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
-            mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
+        for name, value in (
+            (_M_ARENA_MAX, 1),
+            (_M_TRIM_THRESHOLD, _TRIM_BYTES),
+            (_M_MMAP_THRESHOLD, _MMAP_BYTES),
+        ):
+            mallopt(name, value)
 
 
 def settle_collector() -> None:
@@ -43,7 +42,7 @@ def settle_collector() -> None:
     A full collection waits until a quarter as many objects have come as there are, so that beside those of the compiler
     tens of thousands of dead ones, of notices and sizes, would pile up before anybody looked. Without them a full one
     takes milliseconds and can come often, so that no heap of dead objects takes memory that is never given back.
+    What of it is dead already stays too: to look for that now would hold a decoder up as it begins.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)

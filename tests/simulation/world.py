@@ -103,6 +103,7 @@ class World:
     """One run; ``World(seed, ghost).run()`` raises `Violation` when a promise is broken."""
 
     current = None
+    driving = False  # whether its workers run now
 
     def __init__(self, seed, ghost):
         World.current = self
@@ -219,9 +220,11 @@ class World:
         moment, words = max(moment, self.now + 1), self.ghost.words
         halted = self.supervisor.state in (State.PAUSED, State.DRAINED) and not self._resuming
         words[driver.STILL] = halted
+        self.driving = True
         why = driver.drive(
             clock.words, self.assembly.stages, self.workers, self.assembly.book.state, self.ghost, self.places, moment
         )
+        self.driving = False
         if why == driver.GROW:
             self.assembly.book.grow()
         elif why == driver.OUT_OF_ROOM:
