@@ -20,8 +20,8 @@ _SIZES = ((120, 40), (80, 24), (200, 60), (100, 30))
 class Person:
     """Presses keys at random moments, and brings the engine back to running after each pause and drain.
 
-    For ``lively_s`` at first it does something every moment: what is kept of events, themes, sizes and styles, each up to
-    a number, is filled by acts and not by time.
+    For ``lively_s`` at first it does something every moment: what is kept of events, themes, sizes and styles, each up
+    to a number, is filled by acts and not by time.
     """
 
     def __init__(self, terminal: Terminal, seed: int, every_s: float, lively_s: float) -> None:
