@@ -358,6 +358,8 @@ class SwiftTarget:
         )
         self.where = np.zeros(2, np.int64)
         """The window of an input that is decoded, and how many records came of all windows so far."""
+        for which in range(len(self._slow._readers)):  # compile now: an input that does so looks as if it hung
+            self.run(which.to_bytes(8, "little"), 0)
 
     def close(self) -> None:
         """Let go of what it holds."""
