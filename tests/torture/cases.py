@@ -24,6 +24,7 @@ from velox_engine.telemetry.reader import TelemetryReader
 from velox_engine.telemetry.region_file import open_region
 
 _CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
+_COMPILES_S = 900.0  # half a minute on an idle machine
 _STATES = {"running": State.RUNNING, "paused": State.PAUSED, "drained": State.DRAINED}
 
 
@@ -302,6 +303,7 @@ def cold_compile(home: Path, choose: random.Random, finish: bool = True) -> str:
     if not finish:
         return names
     with Tortured(home, "--count", "1000", "--report", "r.json", cache=cache) as velox:
+        velox.process.wait(_COMPILES_S)
         clean_end(velox, {0})
     assert_accounted_for(report_at(home))
     return f"{names}, then a start that succeeds"
