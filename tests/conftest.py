@@ -1,14 +1,10 @@
-"""What all tests share: one compile cache, one calibrated clock, one way to try examples."""
+"""What all tests share: one state directory, one calibrated clock, one way to try examples."""
 
 import os
 from pathlib import Path
 
-import platformdirs
 import pytest
 from hypothesis import settings
-
-# compiled code of one state of the sources is made once, also for processes that tests start with a home of their own
-os.environ.setdefault("VELOX_CACHE_DIR", str(Path(platformdirs.user_cache_dir("velox-tui")).resolve()))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,13 +13,16 @@ from tests.fuzz.feeds import signed
 from tests.fuzz.guarded import GuardedMemory
 from tests.fuzz.mutation import mutated
 from tests.fuzz.running import fuzz, made, tried
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.swift import message_driver
+from tests.fuzz.targets import TARGETS, each
 from velox_engine.errors import EngineError
+from velox_engine.feeds import itch_kernel
 from velox_engine.feeds.opening import open_feed
+from velox_engine.jit import inner
 from velox_engine.steering.client import ControlClient
 from velox_tui.options import Parser, UsageError, add_configuration
 
-INPUTS = {"stream": 60, "region": 25, "config": 60}
+INPUTS = {"lobster-swift": 20, "itch-swift": 20, "stream": 60, "region": 25, "config": 60}
 SEED = 2026
 
 
@@ -38,7 +41,11 @@ def opened(monkeypatch, tmp_path):
         target.close()
 
 
-@pytest.mark.parametrize("name", sorted(TARGETS))
+# the loops around the other decoders take some seconds each to compile, for nothing that these do not show
+SWIFT = {"lobster-swift", "itch-swift"}
+
+
+@pytest.mark.parametrize("name", sorted(name for name in TARGETS if not name.endswith("-swift") or name in SWIFT))
 def test_what_is_damaged_is_read_or_refused_and_nothing_else(name, opened):
     target = opened(name)
     for number in range(INPUTS.get(name, 150)):
@@ -84,6 +91,40 @@ def test_memory_ends_at_the_guard():
     assert np.shares_memory(tail, memory.tail(3))
     with pytest.raises(ValueError):
         memory.tail(memory.most + 1)
+
+
+@pytest.mark.parametrize("name", ["itch", "dbn", "lobster", "coinbase", "binance", "tardis"])
+def test_a_decoder_alone_reads_on_from_a_state_that_is_put_back_and_guarded(opened, name):
+    target = opened(f"{name}-decoder")
+    words = [target.run(bytes([at]) + body) for at, body in enumerate(target.corpus)]
+    assert {"read", "read in part"} & set(words)
+    assert [target.run(bytes([at]) + body) for at, body in enumerate(target.corpus)] == words
+    for reader in target._readers:
+        assert all((array.ctypes.data + array.nbytes) % 4096 == 0 for array, _ in reader._states)
+
+
+@pytest.mark.parametrize("name", ["lobster", "itch"])
+def test_what_a_swift_input_stands_for_is_the_same_again_and_full_of_records(opened, name):
+    target = opened(f"{name}-swift")
+    counts = []
+    for _ in range(2):
+        target.where[:] = 0
+        assert [target.run(bytes([number] * 8)) for number in range(6)] == ["held"] * 6
+        counts.append(int(target.where[1]))
+    assert counts[0] == counts[1] > 6 * target.each
+    assert each(f"{name}-swift") == target.each
+
+
+@inner
+def _too_many_rows(data, start, end, words, row, state):
+    return itch_kernel.decode(data, start, end, words, row, state)[0], len(words) // 8 + 1, 1
+
+
+def test_a_decoder_that_says_too_many_rows_is_found(opened):
+    target = opened("itch-swift")
+    target._drive = message_driver(_too_many_rows, 1, (2, 2))
+    with pytest.raises(AssertionError, match="more records than there is room for"):
+        target.run(b"anything")
 
 
 CRASHING = """

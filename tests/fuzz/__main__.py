@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import sys
 from pathlib import Path
 
+import platformdirs
+
+os.environ.setdefault("VELOX_CACHE_DIR", str(Path(platformdirs.user_cache_dir("velox-tui")).resolve()))
+
 from tests.fuzz.running import fuzz, tried
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import TARGETS, each
 
 
 def main() -> int:
@@ -31,9 +36,10 @@ def main() -> int:
     found = 0
     for name in TARGETS if asked.target == "all" else [asked.target]:
         outcome = fuzz(name, asked.seed, asked.count, asked.minutes, first=asked.first)
-        rate = outcome.done / max(outcome.seconds, 1e-9)
+        done = outcome.done * each(name)
+        rate = done / max(outcome.seconds, 1e-9)
         words = ", ".join(f"{word} {count:,}" for word, count in outcome.words.most_common())
-        print(f"{name:14} seed {asked.seed}: {outcome.done:>9,} inputs, {rate:>6,.0f}/s ({words})", flush=True)
+        print(f"{name:14} seed {asked.seed}: {done:>11,} executions, {rate:>7,.0f}/s ({words})", flush=True)
         for data, wrong in outcome.findings:
             asked.keep.mkdir(parents=True, exist_ok=True)
             file = asked.keep / f"{name}-{hashlib.sha256(data).hexdigest()[:12]}"

@@ -21,6 +21,9 @@ _TEXT += (
 _TEXT += [b"9" * 18, b"9" * 19, b"9" * 20, b"9" * 400, b"0" * 30, b"0." + b"0" * 19 + b"1", b"1" + b"0" * 5000]
 _TEXT += [b"[" * 40, b"[" * 70, b"[" * 5000, b'{"a":' * 70, b'{"a":' * 2000, b'"' + b"A" * 70 + b'"', "é€𝄞".encode()]
 
+TOKENS = _TEXT
+"""What texts are read wrong for."""
+
 Mutate = Callable[[random.Random, bytearray], None]
 
 

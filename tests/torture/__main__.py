@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-
-import platformdirs
-
-os.environ.setdefault("VELOX_CACHE_DIR", str(Path(platformdirs.user_cache_dir("velox-tui")).resolve()))
 
 from tests.torture.cases import CASES
 
