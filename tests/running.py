@@ -90,8 +90,8 @@ def of_the_run(err):
 class Velox:
     """A ``velox-tui`` that runs as a real process, with a home of its own and the compile cache of this user."""
 
-    def __init__(self, home, *arguments, cache=CACHE, env=None, before=None, **how):
-        command = [sys.executable, "-m", "velox_tui", *arguments]
+    def __init__(self, home, *arguments, cache=CACHE, env=None, before=None, under=(), **how):
+        command = [*under, sys.executable, "-m", "velox_tui", *arguments]
         if before is not None:  # words of a shell that it is started from
             command = ["/bin/sh", "-c", f'{before}; exec "$@"', "sh", *command]
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

@@ -14,6 +14,9 @@ _M_ARENA_MAX: Final = -8
 _TRIM_BYTES: Final = 128 * 1024
 _MMAP_BYTES: Final = 64 * 1024
 
+_THRESHOLDS: Final = (700, 5, 3)
+"""A full collection after about ten thousand objects that came to stay, every few seconds; usual are seventy."""
+
 
 def settle_allocator() -> None:
     """Ask glibc for one arena and for thresholds that stay; elsewhere nothing is done.
@@ -37,7 +40,9 @@ def settle_collector() -> None:
     """Take what the start has left, some hundred thousand objects that stay, out of the collector's sight.
 
     A full collection waits until a quarter as many objects have come as there are, so that beside those of the compiler
-    tens of thousands of dead ones, of notices and sizes, would pile up before anybody looked. It is also faster then.
+    tens of thousands of dead ones, of notices and sizes, would pile up before anybody looked. Without them a full one
+    takes milliseconds and can come often, so that no heap of dead objects takes memory that is never given back.
     What of it is dead already stays too: to look for that now would hold a decoder up as it begins.
     """
     gc.freeze()
+    gc.set_threshold(*_THRESHOLDS)

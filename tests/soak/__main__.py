@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--rate", type=int, default=20_000, help="transactions a second to begin with")
     parser.add_argument("--headless", action="store_true", help="without the dashboard, and without steering")
     parser.add_argument("--act-every", type=float, default=20, help="seconds between two acts, on average")
+    parser.add_argument("--lively", type=float, default=0, help="minutes at first with an act every 2 s")
     parser.add_argument("--look-every", type=float, default=2, help="seconds between two samples")
     parser.add_argument("--seed", type=int, default=0, help="what is done, and when; 0: one is picked and told")
     parser.add_argument("--out", type=Path, default=Path("soak"), help="the folder for samples, picture and verdicts")
@@ -94,7 +95,7 @@ def _watch(
     asked: argparse.Namespace, name: str, process: subprocess.Popen[bytes], terminal: Terminal | None
 ) -> tuple[list[samples.Sample], Person | None]:
     sampler = samples.Sampler(process.pid, TelemetryReader(open_region(_found(name, process, terminal).path)))
-    person = Person(terminal, asked.seed, asked.act_every) if terminal is not None else None
+    person = Person(terminal, asked.seed, asked.act_every, asked.lively * 60) if terminal is not None else None
     taken: list[samples.Sample] = []
     begun = due = time.monotonic()
     while process.poll() is None and time.monotonic() - begun < asked.minutes * 60:

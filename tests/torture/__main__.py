@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.torture.cases import CASES
+from tests.torture.namespaces import Skipped
 
 
 def main() -> int:
@@ -30,6 +31,8 @@ def main() -> int:
             try:
                 word = CASES[name](Path(home), choose)
                 passed[name] += 1
+            except Skipped as reason:
+                word = f"cannot be tried here: {reason}"
             except AssertionError as error:
                 failed += 1
                 word = f"FAILED (--seed {asked.seed} --first {number} --rounds 1): {error}"

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.running import PATIENCE_S, Velox, assert_accounted_for, report_at, until
+from tests.torture.namespaces import locked_memory_files, no_memory_files, small_disk
 from tests.ui_terminal import Terminal
 from velox_engine.errors import RegionError
 from velox_engine.feeds.journal import JournalFeed
@@ -149,8 +150,28 @@ def hangups(home: Path, choose: random.Random) -> str:
     return "SIGHUP"
 
 
+def suspended(home: Path, choose: random.Random, seconds: float = 60.0) -> str:
+    """SIGSTOP for a minute: what was due meanwhile comes after it, late as it is, and the latencies show that."""
+    rate = choose.choice((1000, 5000, 20_000))
+    with Tortured(home, "--rate", str(rate), "--report", "r.json") as velox:
+        velox.until_running()
+        velox.process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        before = velox.snapshot()
+        velox.process.send_signal(signal.SIGCONT)
+        due = int(before.output.processed + 0.9 * rate * seconds)
+        velox.until(lambda snapshot: snapshot.output.processed >= due, f"{due:,} are out, all that was due meanwhile")
+        velox.process.send_signal(signal.SIGTERM)
+        clean_end(velox, {143})
+    report = report_at(home)
+    assert_accounted_for(report)
+    largest = report["latency_ns"]["end_to_end"]["max"] * 1e-9
+    assert largest > 0.9 * seconds, f"a largest latency of {largest:.3f} s hides {seconds:g} s of standing still"
+    return f"{seconds:g} s, {rate:,} a second"
+
+
 def stopped_and_continued(home: Path, choose: random.Random, seconds: float = 1.5) -> str:
-    """SIGSTOP for a while, as when a machine is suspended: it goes on, drains, and loses nothing."""
+    """SIGSTOP for a moment: it goes on, drains, and loses nothing."""
     with Tortured(home, *_arguments(choose)) as velox:
         velox.until_running()
         velox.process.send_signal(signal.SIGSTOP)
@@ -211,6 +232,79 @@ def file_too_large(home: Path, choose: random.Random) -> str:
     feed = JournalFeed(home / "out.journal")
     assert sum(len(batch) for batch in feed) == report["sink"]["written"]
     return f"{limit >> 20} MiB for files"
+
+
+def disk_fills(home: Path, choose: random.Random) -> str:
+    """A disk that fills under journal, report and log: what is lost is told; the flow goes on, the journal is whole."""
+    disk, rescued = home / "disk", home / "rescued"
+    disk.mkdir()
+    rescued.mkdir()
+    kib = choose.randint(64, 6000)
+    full = choose.random() < 0.2
+    words = ["--count", "200000", "--rate", "max", "--sink", "disk/out.journal", "--report", "disk/r.json"]
+    words += ["--set", "log.file=disk/velox.log", "--set", "log.level=debug"]
+    with Tortured(home, *words, under=small_disk(disk, kib, 2 * kib if full else 0, rescued)) as velox:
+        code, err = clean_end(velox, {1, 2})
+    if code == 2:  # not even the journal's first block: refused before anything ran
+        assert "No space left on device" in err, err
+        return f"{kib} KiB, {'full' if full else 'empty'}: refused"
+    if "could not be written to disk/r.json: No space left on device" in err:
+        report = json.loads(err[err.index("{\n") : err.rindex("\n}") + 2])
+    else:  # the journal went back to its last whole block, which left room enough
+        report = report_at(rescued)
+    assert_accounted_for(report)
+    assert report["output"]["transactions"] == 200_000
+    assert report["sink"]["lost"] > 0
+    assert report["sink"]["written"] + report["sink"]["lost"] == 200_000
+    feed = JournalFeed(rescued / "out.journal")
+    assert sum(len(batch) for batch in feed) == report["sink"]["written"]
+    for line in (rescued / "velox.log").read_text(errors="replace").splitlines()[:-1]:  # the last may have been cut
+        json.loads(line)
+    return f"{kib} KiB: {report['sink']['written']:,} written, {report['sink']['lost']:,} lost"
+
+
+def no_shared_memory(home: Path, choose: random.Random) -> str:
+    """No /dev/shm: the region lies in the user's runtime directory. One that is locked: it runs unseen, and says so."""
+    locked = choose.random() < 0.5
+    (home / "dev").mkdir()
+    runtime = home / "runtime"
+    runtime.mkdir(mode=0o700)
+    env = {"VELOX_RUN_DIR": "", "XDG_RUNTIME_DIR": str(runtime)}
+    under = locked_memory_files() if locked else no_memory_files(home / "dev")
+    if locked:
+        with Tortured(home, "--count", "1000", "--report", "r.json", env=env, under=under) as velox:
+            _, err = clean_end(velox, {0})
+        assert "Read-only file system" in err, err
+    else:
+        with Tortured(home, "--rate", "5000", "--report", "r.json", env=env, under=under) as velox:
+            velox.run = runtime / "velox-tui"
+            velox.until_running()
+            assert velox.region() is not None, "ended before it was seen"
+            velox.steer("stop")
+            clean_end(velox, {0})
+    assert_accounted_for(report_at(home))
+    return "locked" if locked else "none"
+
+
+def cold_compile(home: Path, choose: random.Random, finish: bool = True) -> str:
+    """A signal, or two, while everything is compiled for the first time; ``finish``: the next start then succeeds."""
+    cache = home / "cache"
+    sent = choose.choice([(signal.SIGTERM,), (signal.SIGINT,), (signal.SIGTERM, signal.SIGINT), (signal.SIGINT,) * 2])
+    with Tortured(home, "--count", "1000", cache=cache) as velox:
+        until(lambda: velox.left() or velox.process.poll() is not None, "its region is there")
+        time.sleep((20 if finish else 2) * choose.random())
+        for number in sent:
+            velox.process.send_signal(number)
+            time.sleep(0.3 * choose.random())
+        _, err = clean_end(velox, {_CODES[number] for number in sent} | ({0} if finish else set()))
+        assert "nothing was run" in err or "leaving" in err or finish, err
+    names = " ".join(signal.Signals(number).name for number in sent)
+    if not finish:
+        return names
+    with Tortured(home, "--count", "1000", "--report", "r.json", cache=cache) as velox:
+        clean_end(velox, {0})
+    assert_accounted_for(report_at(home))
+    return f"{names}, then a start that succeeds"
 
 
 def full_device(home: Path, choose: random.Random) -> str:
@@ -301,11 +395,11 @@ def terminal_ends(home: Path, choose: random.Random) -> str:
     return "terminal vanishes" if vanishes else "screen, early" if early else "screen"
 
 
-Case = Callable[[Path, random.Random], str]
+Case = Callable[..., str]
 CASES: dict[str, Case] = {
     case.__name__: case
     for case in (
-        signals, hangups, stopped_and_continued, killed, file_too_large, full_device, few_descriptors, one_name_twice,
-        no_place, terminal_ends,
+        signals, hangups, stopped_and_continued, suspended, killed, file_too_large, disk_fills, full_device,
+        few_descriptors, one_name_twice, no_place, no_shared_memory, cold_compile, terminal_ends,
     )
 }  # fmt: skip

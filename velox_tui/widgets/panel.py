@@ -6,7 +6,6 @@ from itertools import groupby
 from operator import itemgetter
 from typing import ClassVar
 
-from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -16,7 +15,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from velox_tui.glyphs import Glyphs
-from velox_tui.lines import Drawn, Line, fitted, line, width_of
+from velox_tui.lines import Drawn, Line, columns_of, fitted, line, width_of
 from velox_tui.scene import Scene
 from velox_tui.themes import Styles, roles
 
@@ -31,7 +30,7 @@ def framed(drawn: Drawn, title: str, role: str, width: int, height: int, glyphs:
             fitted((), width) for _ in range(height - 1)
         ]
     room, figure = width - 1, drawn.figure
-    while figure and len(title) + cell_len(figure) + 5 > room and ", " in figure:
+    while figure and len(title) + columns_of(figure) + 5 > room and ", " in figure:
         figure = figure.rpartition(", ")[0]  # what stands last matters least
     head = line((corner_a + flat, role), (f" {title} ", "title"), (f"{figure} " if figure else "", "accent"))
     head = head if width_of(head) <= room else fitted(head, room)
