@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,7 @@ class Velox:
             command = ["/bin/sh", "-c", f'{before}; exec "$@"', "sh", *command]
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         surroundings = {**environment(home, VELOX_CACHE_DIR=str(cache)), "TERM": "dumb", **(env or {})}
+        self._begun = time.time() - 0.1  # files' times are coarser
         self.process = subprocess.Popen(command, cwd=home, env=surroundings, text=True, **{**streams, **how})
 
     def __enter__(self):
@@ -109,8 +111,11 @@ class Velox:
                 stream.close()
 
     def region(self):
-        """Give the file of its telemetry region, ``None`` while there is none."""
-        return next((path for path in region_files() if f"-{self.process.pid}." in path.name), None)
+        """Give the file of its telemetry region, ``None`` while there is none; a dead engine's may bear its pid."""
+        own = [path for path in region_files() if f"-{self.process.pid}." in path.name]
+        with suppress(FileNotFoundError):
+            return next((path for path in own if path.stat().st_mtime >= self._begun), None)
+        return None
 
     def snapshot(self):
         """Look at it as a watcher does; ``None`` while that is not possible."""
