@@ -16,8 +16,8 @@ def sample(second, **changes):
     count = 1000 * second
     good = Sample(
         at_s=second, unix_ns=second * 10**9, state="running", rate=1000.0, rss=180_000_000 + second % 7 * 4096,
-        cpu_s=1.0, descriptors=11, threads=11, generated=count, accepted=count, output=count, inside=0, dropped=0, rejected=0,
-        sink_lost=0, conserved=True, stalled=0, p50_us=100.0 + second % 5, p99_us=200.0, hiccup_p99_us=50.0,
+        cpu_s=1.0, descriptors=11, threads=11, generated=count, accepted=count, output=count, inside=0, dropped=0,
+        rejected=0, sink_lost=0, conserved=True, stalled=0, p50_us=100.0 + second % 5, p99_us=200.0, hiccup_p99_us=50.0,
     )  # fmt: skip
     return replace(good, **changes)
 
