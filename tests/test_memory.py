@@ -1,14 +1,23 @@
 """What keeps resident memory where it is: pasts of a fixed size, one arena, no garbage that waits for hours."""
 
+import asyncio
+import gc
 import subprocess
 import sys
+import time
+import weakref
 
 import numpy as np
 import pytest
+from textual._styles_cache import StylesCache
+from textual.color import Color
+from textual.widgets._toast import Toast, ToastHolder, ToastRack
 
 from tests.command import ROOT, environment
+from tests.ui_driving import recorded_app, text_of, until
 from velox_engine.snapshot import BookState, DepthSnapshot, Trade
 from velox_tui.heat import HeatHistory
+from velox_tui.notices import forget_pictures
 
 KEPT = 1800
 
@@ -122,3 +131,41 @@ def test_what_a_start_leaves_is_out_of_the_collectors_sight(tmp_path):
     frozen, seen = map(int, done.stdout.split())
     assert frozen > 50_000
     assert seen < frozen / 10
+
+
+def test_notices_that_are_over_leave_no_widget_and_no_picture(monkeypatch):
+    async def notices():
+        async with recorded_app(monkeypatch) as ui:
+            await ui.screen.mount(ToastRack(id="textual-toastrack"))  # which tests are without
+            pictures = []
+            for number in range(4):
+                ui.app.notify(f"notice {number}", timeout=0.5)
+                await until(ui.pilot, lambda: any(each.size.width for each in ui.screen.query(Toast)))
+                text_of(ui.app)  # they are drawn
+                pictures += [weakref.ref(each._styles_cache) for each in ui.screen.query(Toast)]
+                if number % 2:
+                    time.sleep(0.6)  # over before its own timer tells: the next one finds it so
+                else:
+                    await until(ui.pilot, lambda: not ui.screen.query(Toast))
+            ui.app.notify("the last", timeout=30)
+
+            def over():
+                ui.app._refresh_notifications()
+                return len(ui.screen.query(ToastHolder)) == 1
+
+            await until(ui.pilot, over)
+            gc.collect()
+            return [each() for each in pictures]
+
+    kept = [each for each in asyncio.run(notices()) if each is not None]
+    assert len(kept) <= 1, f"{len(kept)} of 4 are still there"
+
+
+def test_backgrounds_are_what_they_were():
+    forget_pictures()
+    forget_pictures()  # again is allowed
+    one, other = StylesCache(), StylesCache()
+    found = one.get_inner_outer(Color(1, 2, 3), Color(200, 100, 50, 0.5))
+    assert found == other.get_inner_outer(Color(1, 2, 3), Color(200, 100, 50, 0.5))
+    assert found[1].background == Color(1, 2, 3)
+    assert found[0].background == Color(1, 2, 3) + Color(200, 100, 50, 0.5)

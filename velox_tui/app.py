@@ -12,6 +12,7 @@ from textual.screen import Screen
 from velox_engine.config import Config, Settings, searched_files
 from velox_engine.config_save import SettingsFile
 from velox_tui.bindings import ACTS, keymap
+from velox_tui.notices import forget_pictures, remove_empty
 from velox_tui.screens.start import StartScreen
 from velox_tui.signs import Glyphs
 from velox_tui.starter import Starter
@@ -41,6 +42,7 @@ class VeloxApp(App[None]):
         self.leaving = False
         self.chosen_keys = keymap(config.ui.keys)
         self.animation_level = "none"
+        forget_pictures()
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.register_theme(SIXTEEN)
@@ -114,6 +116,10 @@ class VeloxApp(App[None]):
     async def action_quit(self) -> None:
         """Leave as the dashboard does it, wherever the request comes from."""
         await self.screen.run_action("screen.quit") if hasattr(self.screen, "action_quit") else self.exit()
+
+    def _refresh_notifications(self) -> None:
+        super()._refresh_notifications()
+        remove_empty(self)
 
     def _fatal_error(self) -> None:
         """Give the traceback up for showing when the terminal is given back.

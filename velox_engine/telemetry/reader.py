@@ -62,6 +62,7 @@ class TelemetryReader:
         self._texts: dict[Block, tuple[int, Any]] = {}
         self._decoded: dict[tuple[Block, int], tuple[NDArray[np.int64], Any]] = {}
         self._low: dict[str, int] = {}
+        self._told: list[Event] = []
         self.ns_per_tick = float(words[at.HEADER_NS_PER_TICK : at.HEADER_NS_PER_TICK + 1].view(np.float64)[0])
         self.zero_ticks = int(words[at.HEADER_ZERO_TICKS])
         self.zero_unix_ns = int(words[at.HEADER_ZERO_UNIX_NS])
@@ -325,7 +326,16 @@ class TelemetryReader:
 
     def events(self) -> list[Event]:
         """Return the last events, oldest first."""
-        return list(self._once(Block.EVENTS, 0, _events))
+        return list(self._once(Block.EVENTS, 0, self._events_in))
+
+    def _events_in(self, block: NDArray[np.int64]) -> list[Event]:
+        """Work out the events that were not there before; what has been told does not change."""
+        count = int(block[at.EVENTS_COUNT])
+        rows = block[at.EVENTS_FIRST :].reshape(at.EVENTS_KEPT, at.EVENT_WORDS)
+        known = {event.number: event for event in self._told}
+        kept = range(max(count - at.EVENTS_KEPT, 0), count)
+        self._told = [known.get(number) or _event(rows[number % at.EVENTS_KEPT], number) for number in kept]
+        return self._told
 
     def events_after(self, number: int) -> tuple[list[Event], int]:
         """Return the events behind the one of this number (-1: all), and how many of them are no longer kept."""
@@ -366,13 +376,6 @@ def _trades(block: NDArray[np.int64]) -> tuple[Trade, ...]:
     count = int(block[at.TRADES_COUNT])
     rows = block[at.TRADES_FIRST :].reshape(at.TRADES_KEPT, at.TRADE_WORDS)[:, :7].tolist()
     return tuple(Trade(*rows[trade % at.TRADES_KEPT]) for trade in range(max(count - at.TRADES_KEPT, 0), count))
-
-
-def _events(block: NDArray[np.int64]) -> list[Event]:
-    count = int(block[at.EVENTS_COUNT])
-    rows = block[at.EVENTS_FIRST :].reshape(at.EVENTS_KEPT, at.EVENT_WORDS)
-    kept = range(max(count - at.EVENTS_KEPT, 0), count)
-    return [_event(rows[number % at.EVENTS_KEPT], number) for number in kept]
 
 
 def _event(row: NDArray[np.int64], number: int) -> Event:
