@@ -12,6 +12,7 @@ from textual.screen import Screen
 from velox_engine.config import Config, Settings, searched_files
 from velox_engine.config_save import SettingsFile
 from velox_tui.bindings import ACTS, keymap
+from velox_tui.forgetting import FORGET_S, forget_dead_widgets
 from velox_tui.screens.start import StartScreen
 from velox_tui.signs import Glyphs
 from velox_tui.starter import Starter
@@ -77,6 +78,7 @@ class VeloxApp(App[None]):
     def on_mount(self) -> None:
         """Show what comes first."""
         self.set_keymap(self.chosen_keys)
+        self.set_interval(FORGET_S, forget_dead_widgets)
         self.open()
 
     def open(self) -> None:
