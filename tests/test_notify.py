@@ -106,6 +106,7 @@ def test_the_watchdog_is_fed_only_while_every_heart_beats(tmp_path, monkeypatch)
         finally:
             go_on.set()
             notifier.stop()
+        until(lambda: manager.count("STOPPING=1"), "the stop is told")
         assert manager.count("READY=1") == manager.count("STOPPING=1") == 1
 
 
