@@ -9,15 +9,13 @@ import weakref
 
 import numpy as np
 import pytest
-from textual._styles_cache import StylesCache
-from textual.color import Color
 from textual.widgets._toast import Toast, ToastHolder, ToastRack
 
 from tests.command import ROOT, environment
 from tests.ui_driving import recorded_app, text_of, until
 from velox_engine.snapshot import BookState, DepthSnapshot, Trade
+from velox_tui.forgetting import forget_dead_widgets
 from velox_tui.heat import HeatHistory
-from velox_tui.notices import forget_pictures
 
 KEPT = 1800
 
@@ -154,18 +152,9 @@ def test_notices_that_are_over_leave_no_widget_and_no_picture(monkeypatch):
                 return len(ui.screen.query(ToastHolder)) == 1
 
             await until(ui.pilot, over)
+            forget_dead_widgets()
             gc.collect()
             return [each() for each in pictures]
 
     kept = [each for each in asyncio.run(notices()) if each is not None]
     assert len(kept) <= 1, f"{len(kept)} of 4 are still there"
-
-
-def test_backgrounds_are_what_they_were():
-    forget_pictures()
-    forget_pictures()  # again is allowed
-    one, other = StylesCache(), StylesCache()
-    found = one.get_inner_outer(Color(1, 2, 3), Color(200, 100, 50, 0.5))
-    assert found == other.get_inner_outer(Color(1, 2, 3), Color(200, 100, 50, 0.5))
-    assert found[1].background == Color(1, 2, 3)
-    assert found[0].background == Color(1, 2, 3) + Color(200, 100, 50, 0.5)

@@ -69,6 +69,7 @@ def test_a_run_is_told_from_its_start_to_its_end(tmp_path, address):
             process.process.send_signal(signal.SIGTERM)
             code, _, err = process.end()
         assert (code, err) == (143, "")
+        until(lambda: manager.count("STOPPING=1"), "the stop is told")
         lines = manager.lines()
     once = [line for line in lines if line not in ("WATCHDOG=1", "EXTEND_TIMEOUT_USEC=10000000")]
     states = [line for line in once if line not in ("STATUS=draining", "STATUS=drained", "STATUS=stopped")]
@@ -106,6 +107,7 @@ def test_the_watchdog_is_fed_only_while_every_heart_beats(tmp_path, monkeypatch)
         finally:
             go_on.set()
             notifier.stop()
+        until(lambda: manager.count("STOPPING=1"), "the stop is told")
         assert manager.count("READY=1") == manager.count("STOPPING=1") == 1
 
 

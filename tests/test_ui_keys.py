@@ -514,13 +514,15 @@ async def test_a_terminal_that_takes_nothing_is_given_nothing_and_told_of(monkey
 async def test_dialogs_stand_any_size(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         for size in ((4, 55), (2, 1), (14, 3), (1, 1)):
-            for key in ("s", "ctrl+p", "question_mark", "q"):
-                await ui.pilot.resize_terminal(120, 40)
-                await ui.pilot.press(key)
-                await ui.pilot.resize_terminal(*size)
-                await ui.pilot.press("a", "pagedown", "tab", "pageup", "pagedown")
-                while not isinstance(ui.app.screen, MainScreen):
-                    await ui.pilot.press("escape")
+            for key in ("s", "ctrl+p", "question_mark", "comma", "q"):
+                for opened_at in ((120, 40), size):
+                    await ui.pilot.resize_terminal(*opened_at)
+                    await ui.pilot.press(key)
+                    await ui.pilot.resize_terminal(*size)
+                    await ui.pilot.press("a", "pagedown", "tab", "pageup", "pagedown")
+                    while not isinstance(ui.app.screen, MainScreen):
+                        assert ui.app.is_running
+                        await ui.pilot.press("escape")
 
 
 @driven

@@ -28,6 +28,7 @@ FAULTS = ("Error", "failed")
 async def out_of_dialogs(app, pilot, chance):
     """Type something into whatever dialog has opened, and leave it without leaving the dashboard."""
     while not isinstance(app.screen, MainScreen):
+        assert app.is_running, app._exception
         if not isinstance(app.screen, ConfirmScreen):
             await pilot.press(*(chance.choice(("a", "3", "down", "pagedown", "space", "tab")) for _ in range(2)))
         await pilot.press("escape")

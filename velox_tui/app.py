@@ -12,7 +12,7 @@ from textual.screen import Screen
 from velox_engine.config import Config, Settings, searched_files
 from velox_engine.config_save import SettingsFile
 from velox_tui.bindings import ACTS, keymap
-from velox_tui.notices import forget_pictures, remove_empty
+from velox_tui.forgetting import FORGET_S, forget_dead_widgets, remove_empty_notices
 from velox_tui.screens.start import StartScreen
 from velox_tui.signs import Glyphs
 from velox_tui.starter import Starter
@@ -42,7 +42,6 @@ class VeloxApp(App[None]):
         self.leaving = False
         self.chosen_keys = keymap(config.ui.keys)
         self.animation_level = "none"
-        forget_pictures()
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.register_theme(SIXTEEN)
@@ -79,6 +78,7 @@ class VeloxApp(App[None]):
     def on_mount(self) -> None:
         """Show what comes first."""
         self.set_keymap(self.chosen_keys)
+        self.set_interval(FORGET_S, forget_dead_widgets)
         self.open()
 
     def open(self) -> None:
@@ -119,7 +119,7 @@ class VeloxApp(App[None]):
 
     def _refresh_notifications(self) -> None:
         super()._refresh_notifications()
-        remove_empty(self)
+        remove_empty_notices(self)
 
     def _fatal_error(self) -> None:
         """Give the traceback up for showing when the terminal is given back.

@@ -17,6 +17,7 @@ from velox_engine.config_rules import Flag, Value, Words, toml_value
 from velox_engine.errors import ConfigError
 from velox_tui.bindings import ACTS, BY_NAME, keymap
 from velox_tui.screen_settings import themes
+from velox_tui.widgets.choices import Choices
 
 if TYPE_CHECKING:
     from velox_tui.screens.tuning import Tuning
@@ -57,7 +58,7 @@ class SettingsScreen(ModalScreen[str]):
         """Lay it out."""
         with Vertical(id="settings"):
             yield Label("Settings", id="question")
-            yield OptionList(compact=True)
+            yield Choices(compact=True)
             yield Static("", id="about", markup=False)
             yield Input(id="value", compact=True)
             yield Static(_HINT.format("" if self._board.read_only else "w saves   "), id="hint", markup=False)
