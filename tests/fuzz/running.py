@@ -19,14 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from tests.fuzz.mutation import MOST_BYTES
 from velox_engine.errors import VeloxError
 
 HANG_S = 30.0
 """How long one input may take; the slowest honest one takes milliseconds, on a busy machine a second."""
 MOST_GROWTH_KIB = 400 * 1024
 _HEAD = struct.Struct("<qqq")  # the input's number, its length, inputs done
-_SHARED = _HEAD.size + 4 * MOST_BYTES
+_SHARED = _HEAD.size + (1 << 20)
 
 
 class Target(Protocol):
