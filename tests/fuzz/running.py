@@ -19,14 +19,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from tests.fuzz.mutation import MOST_BYTES
+import psutil
+
 from velox_engine.errors import VeloxError
 
 HANG_S = 30.0
-"""How long one input may take; the slowest honest one takes milliseconds, on a busy machine a second."""
+"""How much processor time one input may take; the slowest honest one takes milliseconds."""
+_WAITS = 20
+"""So many times as long it may wait for anything: beside others of more importance it may not run at all."""
 MOST_GROWTH_KIB = 400 * 1024
 _HEAD = struct.Struct("<qqq")  # the input's number, its length, inputs done
-_SHARED = _HEAD.size + 4 * MOST_BYTES
+_SHARED = _HEAD.size + (1 << 20)
 
 
 class Target(Protocol):
@@ -113,7 +116,7 @@ def fuzz(name: str, seed: int, count: int, minutes: float, *, first: int = 0, mo
         _HEAD.pack_into(memory.memory, 0, at, 0, 0)
         child.start()
         said.close()
-        trying, since, ended = -1, time.monotonic(), False
+        trying, since, used, ended = -1, time.monotonic(), 0.0, False
         while not ended:
             now = time.monotonic()
             try:
@@ -128,11 +131,19 @@ def fuzz(name: str, seed: int, count: int, minutes: float, *, first: int = 0, mo
                 ended = True
             number, length, _ = _HEAD.unpack_from(memory.memory, 0)
             if number != trying:
-                trying, since = number, now
+                trying, since, used = number, now, _processor_s(child.pid)
             allowed = HANG_S if number > at else 10 * HANG_S  # the first one may have to compile
-            if not ended and (now - since > allowed or len(outcome.findings) >= most_findings):
-                if now - since > allowed:
-                    outcome.findings.append((_current(memory.memory), f"hangs: more than {HANG_S} s on one input"))
+            hangs = now - since > allowed and (
+                _processor_s(child.pid) - used > allowed or now - since > _WAITS * allowed
+            )
+            if not ended and (hangs or len(outcome.findings) >= most_findings):
+                if hangs:
+                    outcome.findings.append(
+                        (
+                            _current(memory.memory),
+                            f"hangs: more than {HANG_S} s of processor time on one input, or no end in sight",
+                        )
+                    )
                 child.kill()
                 ended = True
         child.join(HANG_S)
@@ -146,6 +157,14 @@ def fuzz(name: str, seed: int, count: int, minutes: float, *, first: int = 0, mo
     memory.close()
     outcome.seconds = time.monotonic() - begun
     return outcome
+
+
+def _processor_s(pid: int | None) -> float:
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return times.user + times.system
 
 
 @dataclass
