@@ -21,6 +21,7 @@ from numba.core import event
 
 from velox_engine import cache_place
 from velox_engine.function_cache import FunctionCache
+from velox_engine.linking import PartCompiler, WholeCompiler
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,12 +51,12 @@ def compiled(function: F) -> F:
     It must allocate nothing, raise nothing and touch no Python object. Calls from Python go through numba's
     dispatcher; calls from other compiled functions are inlined or direct.
     """
-    return _kept(numba.njit(**_OPTIONS)(function), function)
+    return _kept(numba.njit(pipeline_class=WholeCompiler, **_OPTIONS)(function), function)
 
 
 def entered(function: F) -> F:
     """Compile a function that is called by its address as well (C's convention), besides all that `compiled` gives."""
-    return _kept(numba.njit(**{**_OPTIONS, "no_cfunc_wrapper": False})(function), function)
+    return _kept(numba.njit(pipeline_class=WholeCompiler, **{**_OPTIONS, "no_cfunc_wrapper": False})(function), function)
 
 
 def part(function: F) -> F:
@@ -63,7 +64,7 @@ def part(function: F) -> F:
 
     It is for what takes long to compile and has many arguments: an entry from Python would have to unpack them all.
     """
-    return _kept(numba.njit(no_cpython_wrapper=True, **_OPTIONS)(function), function)
+    return _kept(numba.njit(pipeline_class=WholeCompiler, no_cpython_wrapper=True, **_OPTIONS)(function), function)
 
 
 def _kept(dispatcher: Any, function: F) -> F:
@@ -79,7 +80,7 @@ def inner(function: F) -> F:
     It has no entry from Python (calling it from there crashes the process) and no place in the cache: both cost more
     than its own code, and whoever calls it holds that code anyway.
     """
-    return numba.njit(no_cpython_wrapper=True, **_OPTIONS)(function)
+    return numba.njit(pipeline_class=PartCompiler, no_cpython_wrapper=True, **_OPTIONS)(function)
 
 
 # spelled out once more: what is compiled for an inlined caller would inherit its options
@@ -92,7 +93,7 @@ def inlined(function: F) -> F:
     A function of numbers and addresses: handing an array on counts a reference up and down again, atomically, and that
     alone costs as much as decoding a message or finding an order.
     """
-    return cast("F", numba.njit(**_WITHIN, forceinline=True)(function))
+    return cast("F", numba.njit(pipeline_class=PartCompiler, **_WITHIN, forceinline=True)(function))
 
 
 def aside(function: F) -> F:
@@ -100,7 +101,7 @@ def aside(function: F) -> F:
 
     Its first statement must make LLVM leave it alone; what is rare would only make the hot loop larger.
     """
-    return cast("F", numba.njit(**_WITHIN, forceinline=False)(function))
+    return cast("F", numba.njit(pipeline_class=PartCompiler, **_WITHIN, forceinline=False)(function))
 
 
 def compile_for(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
