@@ -15,6 +15,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from velox_engine.by_reference import by_reference
 from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words
 from velox_engine.lockfree.memory import aligned_words
@@ -57,6 +58,7 @@ class Outcome(IntEnum):
     """Records were lost before this one."""
 
 
+@by_reference
 class BucketedState(NamedTuple):
     """The book of all symbols, as the module describes it."""
 

@@ -27,6 +27,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from velox_engine.by_reference import by_reference
+
 NODE: Final = np.dtype(
     [("key", "i8"), ("size", "i8"), ("prev", "u4"), ("next", "u4"), ("owner", "u4"), ("count", "u4")], align=True
 )
@@ -159,6 +161,7 @@ class Need(IntEnum):
     SYMBOLS = 4
 
 
+@by_reference
 class ExactState(NamedTuple):
     """Exact books of many symbols. One thread writes; nobody else may read meanwhile.
 

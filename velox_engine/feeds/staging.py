@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from velox_engine.by_reference import by_reference
 from velox_engine.jit import compiled, inner
 from velox_engine.lockfree.atomics import Words, load_acquire, load_relaxed, store_relaxed, store_release
 from velox_engine.lockfree.memory import aligned_words
@@ -37,6 +38,7 @@ _SYMBOL: Final = int(Rejection.SYMBOL)
 VALID: Final = -1
 
 
+@by_reference
 class Staging(NamedTuple):
     """Staged records and the rules that they are held to.
 

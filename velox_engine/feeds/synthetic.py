@@ -24,6 +24,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from velox_engine.by_reference import by_reference
 from velox_engine.feeds.random_stream import random_word, stream_key
 from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words
@@ -75,6 +76,7 @@ _LAST: Final = int(Flags.LAST)
 _BID, _ASK = int(Side.BID), int(Side.ASK)
 
 
+@by_reference
 class Synthetic(NamedTuple):
     """A synthetic source: ``words`` int64 (16,); the market's ``orders`` int32 (capacity, 8), their ``ids`` int64
     (capacity,), ``live`` int32 (capacity,) the slots of live orders, ``queues`` int32 (2, LEVELS, 2) first and last

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numba import types
 
+from velox_engine.by_reference import by_reference
 from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words, pause
 from velox_engine.lockfree.clock import ticks
@@ -50,6 +51,7 @@ _sched_yield: Any = types.ExternalFunction("sched_yield", types.int32())
 _usleep: Any = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
+@by_reference
 class Backoff(NamedTuple):
     """A worker's idle state: ``words`` int64, shape (16,); ``ns_per_tick`` float64, shape (1,)."""
 

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from velox_engine.by_reference import by_reference
 from velox_engine.jit import compiled
 from velox_engine.lockfree.atomics import Words, load_acquire, store_relaxed, store_release
 from velox_engine.lockfree.memory import LINE_WORDS, aligned_words
@@ -43,6 +44,7 @@ CAPACITY: Final = 4 * LINE_WORDS
 _LENGTH: Final = 5 * LINE_WORDS
 
 
+@by_reference
 class Ring(NamedTuple):
     """The cursors of one ring: ``words`` int64, shape (80,), laid out as the module says."""
 

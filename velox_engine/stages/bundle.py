@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from velox_engine.by_reference import by_reference
 from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words, load_acquire, load_relaxed, store_release
 from velox_engine.lockfree.memory import aligned_words
@@ -61,6 +62,7 @@ _IN: Final = DRAINED + ORDERBOOK * LINE_WORDS
 _OUT: Final = DRAINED + BUNDLE * LINE_WORDS
 
 
+@by_reference
 class Bundler(NamedTuple):
     """The stage's state: its telemetry, ``words`` int64 as named above, ``descriptors`` int64 (output ring size, 8)."""
 

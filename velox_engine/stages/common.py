@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from velox_engine.by_reference import by_reference
 from velox_engine.jit import inner, int64
 from velox_engine.lockfree.atomics import Words, load_relaxed, store_release
 from velox_engine.lockfree.histogram import histogram_record
@@ -43,6 +44,7 @@ HELD: Final = 2
 _LOOPS: Final = 2
 
 
+@by_reference
 class Stage(NamedTuple):
     """What a stage keeps for itself and publishes.
 

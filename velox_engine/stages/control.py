@@ -39,6 +39,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from velox_engine.by_reference import by_reference
 from velox_engine.lockfree.atomics import Words
 from velox_engine.lockfree.memory import LINE_WORDS, aligned_words
 from velox_engine.telemetry.layout import DEPTH_SLOTS
@@ -69,6 +70,7 @@ class Phase(IntEnum):
     DRAIN = 3
 
 
+@by_reference
 class Control(NamedTuple):
     """``words`` int64 and ``rates`` float64, as the module lays them out."""
 

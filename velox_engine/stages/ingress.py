@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from velox_engine.by_reference import by_reference
 from velox_engine.feeds.random_stream import exponential
 from velox_engine.feeds.staging import VALID, Staging, refusal, staging_is_closed
 from velox_engine.feeds.synthetic import Synthetic, synthetic_fill
@@ -91,6 +92,7 @@ _GAP: Final = int(Flags.GAP)
 _RUN, _PAUSE, _DRAIN = int(Phase.RUN), int(Phase.PAUSE), int(Phase.DRAIN)
 
 
+@by_reference
 class Ingress(NamedTuple):
     """The stage's state: its telemetry, its pace, its sources, scratch slots for what is dropped, and ``lost`` uint8
     (65536,): 1 where a record of that symbol (its low 16 bits) was dropped since the last one that went through.

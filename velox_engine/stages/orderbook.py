@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from numba import types
 from numba.extending import overload
 
 from velox_engine.books.bucketed import BucketedState, bucketed_apply, bucketed_depth, bucketed_summary
@@ -16,6 +15,7 @@ from velox_engine.books.exact_core import exact_apply
 from velox_engine.books.exact_read import exact_depth
 from velox_engine.books.exact_stage import exact_summary
 from velox_engine.books.exact_state import ExactState
+from velox_engine.by_reference import Reference, by_reference
 from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words, load_acquire, load_relaxed, store_release
 from velox_engine.lockfree.memory import aligned_words
@@ -71,6 +71,7 @@ _IN: Final = DRAINED + INGRESS * LINE_WORDS
 _OUT: Final = DRAINED + ORDERBOOK * LINE_WORDS
 
 
+@by_reference
 class OrderBook(NamedTuple):
     """The stage's state: its telemetry, ``words`` int64 as named above, images of the blocks that it writes."""
 
@@ -127,7 +128,7 @@ def book_errors(book: Any, out: Words, at: int) -> None:
 
 
 def _is(book: Any, state: type) -> bool:
-    return isinstance(book, types.BaseTuple) and getattr(book, "instance_class", None) is state
+    return isinstance(book, Reference) and book.instance_class is state
 
 
 @overload(book_apply)

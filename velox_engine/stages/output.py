@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from velox_engine.by_reference import by_reference
 from velox_engine.jit import compiled, inner
 from velox_engine.lockfree.atomics import Words, load_acquire, load_relaxed, store_release
 from velox_engine.lockfree.memory import aligned_words
@@ -32,6 +33,7 @@ _IN: Final = DRAINED + BUNDLE * LINE_WORDS
 _OUT: Final = DRAINED + OUTPUT * LINE_WORDS
 
 
+@by_reference
 class Output(NamedTuple):
     """The stage's state: its telemetry, ``words`` int64, the bundle stage's ``descriptors``, the way to the sink."""
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from velox_engine.by_reference import by_reference
 from velox_engine.jit import compiled, inner
 from velox_engine.lockfree.atomics import Words
 from velox_engine.lockfree.memory import aligned_words
@@ -25,6 +26,7 @@ from velox_engine.stages.slots import Slots
 _ON: Final = 0
 
 
+@by_reference
 class Outlet(NamedTuple):
     """What lies between output and the sink's thread.
 

@@ -15,12 +15,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from velox_engine.by_reference import by_reference
 from velox_engine.lockfree.memory import aligned_words
 from velox_engine.records import TRANSACTION, Transactions
 
 WORDS_A_RECORD = TRANSACTION.itemsize // 8
 
 
+@by_reference
 class Slots(NamedTuple):
     """One memory seen twice: ``records`` of TRANSACTION, shape (n,), and its ``words`` uint64, shape (n, 8)."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
+from velox_engine.by_reference import by_reference
 from velox_engine.jit import compiled, inner, int64, part
 from velox_engine.lockfree.atomics import Words, load_acquire, load_relaxed, store_relaxed
 from velox_engine.lockfree.backoff import (
@@ -88,6 +89,7 @@ class Reason(IntEnum):
     GROW = 1
 
 
+@by_reference
 class Worker(NamedTuple):
     """A worker's own memory: ``words`` int64 as named above, its telemetry ``image``, ``region``, its backoff."""
 
@@ -97,6 +99,7 @@ class Worker(NamedTuple):
     backoff: Backoff
 
 
+@by_reference
 class Stages(NamedTuple):
     """Everything that the four steps work on; every worker is given all of it and touches only its own stages."""
 
