@@ -2,8 +2,8 @@
 
 numba hands a tuple on by value: each array as seven words, so that a stage's state is two hundred arguments of each
 function, and most of compiling goes into passing them. A class with `by_reference` is one pointer instead, to a table
-of its members, made on the stack when Python calls: of an array the address and the lengths, of another such class its
-own table. Nothing writes to a table, so what is read from it is read once, whatever the function stores meanwhile.
+of its members, made when Python calls: of an array the address and the lengths, of another such class its own table.
+Nothing writes to a table, so what is read from it is read once, whatever the function stores meanwhile.
 
 Compiled code can read the members by their names and no more. Arrays are C-contiguous.
 """
@@ -13,12 +13,14 @@ from __future__ import annotations
 import hashlib
 from typing import Any, TypeVar
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, imputils, types
 from numba.core.datamodel import models, register_default
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import NativeValue, infer_getattr, lower_getattr_generic, typeof_impl, unbox
 from numba.np.arrayobj import populate_array
+from numpy.typing import NDArray
 
 C = TypeVar("C", bound=type)
 
@@ -99,26 +101,43 @@ def _member(context: Any, builder: Any, kind: Reference, table: Any, name: str) 
     return imputils.impl_ret_borrowed(context, builder, member, array._getvalue())
 
 
+def table(value: Any) -> NDArray[np.int64]:
+    """Make the table of a value, with those of its members behind it; it holds addresses, and keeps nothing alive."""
+    words: list[int] = []
+    inner: list[int] = []
+    _lay(value, words, inner)
+    made = np.array(words, np.int64)
+    made[inner] += made.__array_interface__["data"][0]
+    return made
+
+
+def _lay(value: Any, words: list[int], inner: list[int]) -> None:
+    """Append a value's words; ``inner`` notes which of them are bytes from the beginning, not addresses."""
+    deeper = []
+    for member in value:
+        if isinstance(member, np.ndarray):
+            words += member.__array_interface__["data"][0], *member.shape
+        else:
+            deeper.append((len(words), member))
+            words.append(0)
+    for at, member in deeper:
+        inner.append(at)
+        words[at] = _BYTES * len(words)
+        _lay(member, words, inner)
+
+
 @unbox(Reference)
 def _made_table(kind: Reference, value: Any, c: Any) -> NativeValue:
-    builder = c.builder
-    words: list[Any] = []
-    failed = cgutils.false_bit
-    for index, member in enumerate(kind.members.values()):
-        native = c.unbox(member, c.pyapi.tuple_getitem(value, index))
-        failed = builder.or_(failed, native.is_error)
-        if isinstance(member, Reference):
-            words.append(builder.ptrtoint(native.value, _WORD))
-        else:
-            array = c.context.make_array(member)(c.context, builder, native.value)
-            words += [builder.ptrtoint(array.data, _WORD), *cgutils.unpack_tuple(builder, array.shape, member.ndim)]
-    table = cgutils.alloca_once(builder, _WORD, size=ir.Constant(_WORD, len(words)))
-    for at, word in enumerate(words):
-        builder.store(word, builder.gep(table, [ir.Constant(_WORD, at)]), align=_BYTES)
-    # fetched anew from memory, so that LLVM cannot know that it is this table: what is read from it is said never to
-    # change, and where both are in one function that would be true only from here on
-    kept = cgutils.alloca_once(builder, _WORD)
-    builder.store_atomic(builder.ptrtoint(table, _WORD), kept, "release", _BYTES)
-    builder.fence("seq_cst")
-    address = builder.load_atomic(kept, "acquire", _BYTES)
-    return NativeValue(builder.inttoptr(address, c.context.get_value_type(kind)), is_error=failed)
+    builder, api = c.builder, c.pyapi
+    words = types.Array(types.int64, 1, "C")
+    module = api.import_module(c.context.insert_const_string(builder.module, __name__))
+    make = api.object_getattr_string(module, table.__name__)
+    made = api.call_function_objargs(make, [value])
+    api.decref(make)
+    api.decref(module)
+    missing = cgutils.is_null(builder, made)
+    address = cgutils.alloca_once_value(builder, cgutils.get_null_value(c.context.get_value_type(kind)))
+    with builder.if_then(builder.not_(missing)):
+        array = c.context.make_array(words)(c.context, builder, c.unbox(words, made).value)
+        builder.store(builder.bitcast(array.data, address.type.pointee), address)
+    return NativeValue(builder.load(address), is_error=missing, cleanup=lambda: api.decref(made))

@@ -26,7 +26,7 @@ from velox_engine.feeds.staging import close_staging, stage_records
 from velox_engine.feeds.synthetic import synthetic_fill
 from velox_engine.jit import Interrupted, cache_directory, compile_for, interruptible
 from velox_engine.lockfree.backoff import backoff_idle
-from velox_engine.lockfree.clock import calibrate
+from velox_engine.lockfree.clock import Clock
 from velox_engine.lockfree.seqlock import seqlock_begin, seqlock_end
 from velox_engine.placement import this_machine
 from velox_engine.stages.bundle import bundle_step
@@ -140,7 +140,7 @@ def _compile_ahead(kind: str, steps: list[Step], progress: Progress, given_up: C
 def _compile_what_is_asked(kind: str) -> None:
     """Compile the steps whose numbers come on standard input, and answer each with its number."""
     settings: Any = BookSettings(kind=kind)  # type: ignore[arg-type]  # checked by the settings themselves
-    assembly = assemble(Config(book=settings, pipeline=PipelineSettings(name="compiling")), calibrate(), attach=False)
+    assembly = assemble(Config(book=settings, pipeline=PipelineSettings(name="compiling")), Clock(1.0, 0, 0, 0, "counter"), attach=False)
     steps = [*parts(assembly), loop_step(assembly)]
     for line in sys.stdin:
         _, function, arguments = steps[int(line)]

@@ -11,16 +11,26 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from numba import _dynfunc
-from numba.core import typed_passes
+from numba.core import typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler import CompilerBase, DefaultPassBuilder, Flags
 from numba.core.compiler_machinery import PassManager, register_pass
 
-# whole-array expressions would be fused here; there are none, and looking for them takes time
-_UNUSED = (typed_passes.NopythonRewrites,)
+# whole-array expressions would be fused here, and functions inside functions: there are none, and looking for them takes
+# time
+_UNUSED = (typed_passes.NopythonRewrites, untyped_passes.InlineClosureLikes)
+_DEFAULTS = Flags().values()
 
 
-class _Part(JITCodeLibrary):  # type: ignore[misc]  # numba has no types
+class _Flags(Flags):  # type: ignore[misc]  # numba has no types
+    """numba's flags, told in one go: it compares them at each look into its tables."""
+
+    def values(self) -> dict[str, Any]:
+        """Return the values of all options."""
+        return {**_DEFAULTS, **self._values}
+
+
+class _Part(JITCodeLibrary):  # type: ignore[misc]
     """The code of a function that only compiled functions call: never optimized, nor made machine code of, alone."""
 
     def finalize(self) -> None:
@@ -96,6 +106,9 @@ class _Compiler(CompilerBase):  # type: ignore[misc]
 
     library: type[JITCodeLibrary]
     lowering: type[typed_passes.NativeLowering]
+
+    def __init__(self, typing_context: Any, context: Any, library: Any, args: Any, result: Any, flags: Any, kinds: Any):
+        super().__init__(typing_context, context, library, args, result, _Flags(flags), kinds)
 
     def define_pipelines(self) -> list[PassManager]:
         """Return numba's passes, less those that nothing here needs."""
