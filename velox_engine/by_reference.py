@@ -28,7 +28,7 @@ _WORD = ir.IntType(64)
 _BYTES = 8
 
 
-class Reference(types.Type):  # type: ignore[misc]  # numba has no types
+class Reference(types.Type):
     """A class with `by_reference`, and the types of its members."""
 
     def __init__(self, instance_class: Any, members: tuple[types.Type, ...]) -> None:
@@ -44,7 +44,7 @@ class Reference(types.Type):  # type: ignore[misc]  # numba has no types
         return sum(map(_length, list(self.members.values())[:before]))
 
 
-def _length(member: types.Type) -> int:
+def _length(member: Any) -> int:
     """Return how many words a member takes in a table."""
     return 1 if isinstance(member, Reference) else 1 + int(member.ndim)
 
@@ -52,7 +52,7 @@ def _length(member: types.Type) -> int:
 def by_reference(cls: C) -> C:
     """Have compiled functions take values of a NamedTuple by reference."""
 
-    @typeof_impl.register(cls)
+    @typeof_impl.register(cls)  # type: ignore[untyped-decorator]
     def typeof(value: Any, context: Any) -> Reference:
         members = tuple(typeof_impl(each, context) for each in value)
         for name, member in zip(value._fields, members, strict=True):
@@ -85,7 +85,7 @@ def _read(builder: Any, table: Any, word: int, kind: Any) -> Any:
     return found
 
 
-@lower_getattr_generic(Reference)
+@lower_getattr_generic(Reference)  # type: ignore[untyped-decorator]
 def _member(context: Any, builder: Any, kind: Reference, table: Any, name: str) -> Any:
     member, word = kind.members[name], kind.word_of(name)
     if isinstance(member, Reference):
@@ -126,7 +126,7 @@ def _lay(value: Any, words: list[int], inner: list[int]) -> None:
         _lay(member, words, inner)
 
 
-@unbox(Reference)
+@unbox(Reference)  # type: ignore[untyped-decorator]
 def _made_table(kind: Reference, value: Any, c: Any) -> NativeValue:
     builder, api = c.builder, c.pyapi
     words = types.Array(types.int64, 1, "C")

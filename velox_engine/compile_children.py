@@ -46,38 +46,47 @@ def share_out(
     steps: int,
     *,
     children: int,
+    joint: int,
     begun: Callable[[int], None],
     given_up: Callable[[], bool],
 ) -> bool:
-    """Have children do the steps 0 … ``steps - 1`` in this order, and the last one when all others are done.
+    """Have children do the steps 0 … ``steps - 1`` in this order; but step ``joint`` when all before it are done.
 
-    ``begun(step)`` is called as each is given out; ``given_up()`` is asked often, and ends it. Return whether all were
-    done: not where a child cannot be started, or has died.
+    What stands behind it does not wait for it. ``begun(step)`` is called as each is given out; ``given_up()`` is asked
+    often, and ends it. Return whether all were done: not where a child cannot be started, or has died.
     """
     try:
         with _started(command, environment, children) as started:
-            return _watch(started, steps, begun, given_up)
+            return _watch(started, steps, joint, begun, given_up)
     except OSError:
         return False
 
 
 def _watch(
-    children: list[subprocess.Popen[bytes]], steps: int, begun: Callable[[int], None], given_up: Callable[[], bool]
+    children: list[subprocess.Popen[bytes]],
+    steps: int,
+    joint: int,
+    begun: Callable[[int], None],
+    given_up: Callable[[], bool],
 ) -> bool:
-    waiting, done = list(range(steps)), 0
+    waiting, before, done = list(range(steps)), set(range(joint)), 0
     free = list(children)
     outputs = {child.stdout.fileno(): child for child in children if child.stdout is not None}
+    working: dict[int, int] = {}
     while done < steps:
-        while free and waiting and (len(waiting) > 1 or done == steps - 1):
-            step, child = waiting.pop(0), free.pop(0)
+        while free and (step := next((each for each in waiting if each != joint or not before), None)) is not None:
+            waiting.remove(step)
+            child = free.pop(0)
             begun(step)
-            if child.stdin is not None:
+            if child.stdin is not None and child.stdout is not None:
+                working[child.stdout.fileno()] = step
                 child.stdin.write(f"{step}\n".encode())
         for output in select.select(list(outputs), [], [], _POLL_S)[0]:
             if not (answer := os.read(output, 4096)):
                 return False
             if answer.endswith(b"\n"):  # it may come in pieces; a child has one step at a time
                 done += 1
+                before.discard(working[output])
                 free.append(outputs[output])
         if given_up():
             return False

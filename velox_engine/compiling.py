@@ -60,23 +60,26 @@ _IN_LOOP: Final = (
 )
 
 
+# those that take long, from experience: begun first, so that no child works on one of them while the others have ended.
+# The source stands before ingress, which holds it, with something longer between the two
+_LONG: Final = ("synthetic_fill", "publish_worker", "ingress_step", "bundle_step", "rest_worker", "output_step")
+_LONG_BESIDE: Final = ("apply_rare_entry", "apply_batch", "open_level_entry", "run_hiccup")
+
+
 def loop_step(assembly: Assembly) -> Step:
     """Return the workers' loop, which is made of all that is in `parts`."""
     return "workers", run_worker, worker_arguments(assembly, 0)
 
 
-def parts(assembly: Assembly) -> list[Step]:
-    """Return what the workers' loop is made of, and what else Python calls.
-
-    What takes long comes first, but the source before ingress, which holds it.
-    """
+def parts(assembly: Assembly) -> tuple[list[Step], list[Step]]:
+    """Return what the workers' loop is made of, and what else is called; of both, what takes long comes first."""
     stages, book = assembly.stages, assembly.book.state
     control, slots, staging, outlet = stages.control, stages.slots, assembly.source.staging, stages.output.outlet
     rings = (stages.ingress_ring, stages.bundle_ring)
     worker = assembly.workers[0]
     words = np.zeros(layout.HISTOGRAM_LENGTH + layout.GUARD_WORDS, np.int64)
     image = np.zeros(layout.HISTOGRAM_LENGTH, np.int64)
-    return [
+    steps: list[Step] = [
         *(("order book", function, given) for function, given in assembly.book.entries()),
         ("source", synthetic_fill, (stages.ingress.source, slots.records, 0, 0)),
         ("telemetry", publish_worker, (worker, stages, book, 0, 0)),
@@ -96,6 +99,20 @@ def parts(assembly: Assembly) -> list[Step]:
         ("control", seqlock_begin, (words, 0)),
         ("control", seqlock_end, (words, 0)),
     ]
+    within = [step for step in steps if step[1] in _IN_LOOP]
+    beside = [step for step in steps if step[1] not in _IN_LOOP]
+    return _sorted(within, _LONG), _sorted(beside, _LONG_BESIDE)
+
+
+def _sorted(steps: list[Step], first: tuple[str, ...]) -> list[Step]:
+    places = {name: place for place, name in enumerate(first)}
+    return sorted(steps, key=lambda step: places.get(step[1].__name__, len(places)))
+
+
+def _all_steps(assembly: Assembly) -> tuple[list[Step], int]:
+    """Return all steps, and which of them is the loop, that needs those before it."""
+    within, beside = parts(assembly)
+    return [*within, loop_step(assembly), *beside], len(within)
 
 
 def compile_stages(assembly: Assembly, progress: Progress, given_up: Callable[[], bool] = lambda: False) -> None:
@@ -103,9 +120,9 @@ def compile_stages(assembly: Assembly, progress: Progress, given_up: Callable[[]
 
     ``progress`` is called before each step and at the end. Raises `Interrupted` soon after ``given_up()`` is true.
     """
-    steps = [*parts(assembly), loop_step(assembly)]
+    steps, loop = _all_steps(assembly)
     total = len(steps)
-    _compile_ahead(assembly.config.book.kind, steps, progress, given_up)
+    _compile_ahead(assembly.config.book.kind, steps, loop, progress, given_up)
     with interruptible(given_up):
         for what, function, arguments in reversed(steps):
             if function not in _IN_LOOP:
@@ -115,7 +132,7 @@ def compile_stages(assembly: Assembly, progress: Progress, given_up: Callable[[]
     progress("done", total, total)
 
 
-def _compile_ahead(kind: str, steps: list[Step], progress: Progress, given_up: Callable[[], bool]) -> None:
+def _compile_ahead(kind: str, steps: list[Step], loop: int, progress: Progress, given_up: Callable[[], bool]) -> None:
     """Have children fill the cache, unless that was done before; what goes wrong is left to the caller's compiler."""
     directory = cache_directory()
     if directory is None or not sys.executable or (mark := complete_mark(directory, kind)).exists():
@@ -127,6 +144,7 @@ def _compile_ahead(kind: str, steps: list[Step], progress: Progress, given_up: C
         {**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         len(steps),
         children=max(2, min(this_machine().usable, _MOST_CHILDREN)),
+        joint=loop,
         begun=lambda step: progress(steps[step][0], step, len(steps)),
         given_up=given_up,
     )
@@ -140,8 +158,10 @@ def _compile_ahead(kind: str, steps: list[Step], progress: Progress, given_up: C
 def _compile_what_is_asked(kind: str) -> None:
     """Compile the steps whose numbers come on standard input, and answer each with its number."""
     settings: Any = BookSettings(kind=kind)  # type: ignore[arg-type]  # checked by the settings themselves
-    assembly = assemble(Config(book=settings, pipeline=PipelineSettings(name="compiling")), Clock(1.0, 0, 0, 0, "counter"), attach=False)
-    steps = [*parts(assembly), loop_step(assembly)]
+    assembly = assemble(
+        Config(book=settings, pipeline=PipelineSettings(name="compiling")), Clock(1.0, 0, 0, 0, "counter"), attach=False
+    )
+    steps, _ = _all_steps(assembly)
     for line in sys.stdin:
         _, function, arguments = steps[int(line)]
         compile_for(function, arguments)

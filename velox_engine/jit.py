@@ -56,7 +56,9 @@ def compiled(function: F) -> F:
 
 def entered(function: F) -> F:
     """Compile a function that is called by its address as well (C's convention), besides all that `compiled` gives."""
-    return _kept(numba.njit(pipeline_class=WholeCompiler, **{**_OPTIONS, "no_cfunc_wrapper": False})(function), function)
+    return _kept(
+        numba.njit(pipeline_class=WholeCompiler, **{**_OPTIONS, "no_cfunc_wrapper": False})(function), function
+    )
 
 
 def part(function: F) -> F:

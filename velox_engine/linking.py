@@ -16,8 +16,7 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, Flags
 from numba.core.compiler_machinery import PassManager, register_pass
 
-# whole-array expressions would be fused here, and functions inside functions: there are none, and looking for them takes
-# time
+# they fuse expressions of whole arrays, and inline functions inside functions: there are none, and looking takes time
 _UNUSED = (typed_passes.NopythonRewrites, untyped_passes.InlineClosureLikes)
 _DEFAULTS = Flags().values()
 
@@ -57,7 +56,7 @@ class _Whole(JITCodeLibrary):  # type: ignore[misc]
         """Link all that is called, directly or not, once; optimize, and make machine code."""
         for library in _all(self._linking_libraries):
             self._final_module.link_in(_module(library), preserve=True)
-        self._linking_libraries = []
+        self._linking_libraries.clear()
         super().finalize()
 
 
