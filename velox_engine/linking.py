@@ -7,11 +7,11 @@ it was lowered; what is entered from Python links it, and all that it calls in t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from numba import _dynfunc
-from numba.core import typed_passes, untyped_passes
+from numba.core import config, typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, Flags
 from numba.core.compiler_machinery import PassManager, register_pass
@@ -59,22 +59,41 @@ class _Whole(JITCodeLibrary):  # type: ignore[misc]
         self._linking_libraries.clear()
         super().finalize()
 
+    def _verify_declare_only_symbols(self) -> None:
+        """Find what is called and was not linked: a call would crash the process. Unoptimized code names more."""
+        missing = [each.name for each in self._final_module.functions if each.is_declaration and _is_ours(each.name)]
+        if missing and config.OPT > 0:
+            raise AssertionError(f"{self.name} calls what was not linked: {', '.join(missing)}")
+
+
+def _is_ours(name: str) -> bool:
+    """Whether numba made this symbol's name."""
+    return name.startswith("_ZN")
+
 
 def _module(library: Any) -> Any:
     return library.alone() if isinstance(library, _Part) else library._get_module_for_linking()
 
 
-def _all(libraries: Iterable[Any]) -> Iterator[Any]:
-    """Yield libraries, and what parts among them call in turn, each once."""
-    seen = set()
-    waiting = list(libraries)[::-1]
+def _all(libraries: Iterable[Any]) -> list[Any]:
+    """Return libraries, and what parts among them call in turn, each once and behind all that call it.
+
+    LLVM links of a module only what was called before; what is called later alone would be missing.
+    """
+    seen: set[Any] = set()
+    callers_last: list[Any] = []
+    # a library is put down when all that it calls has been
+    waiting = [(library, False) for library in libraries]
     while waiting:
-        library = waiting.pop()
-        if library not in seen:
+        library, put_down = waiting.pop()
+        if put_down:
+            callers_last.append(library)
+        elif library not in seen:
             seen.add(library)
-            yield library
+            waiting.append((library, True))
             if isinstance(library, _Part):
-                waiting.extend(library._linking_libraries[::-1])
+                waiting.extend((each, False) for each in library._linking_libraries)
+    return callers_last[::-1]
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
