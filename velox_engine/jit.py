@@ -79,8 +79,8 @@ def _kept(dispatcher: Any, function: F) -> F:
 def inner(function: F) -> F:
     """Compile a function that only compiled functions call.
 
-    It has no entry from Python (calling it from there crashes the process) and no place in the cache: both cost more
-    than its own code, and whoever calls it holds that code anyway.
+    It has no entry from Python (calling it from there crashes the process), no machine code of its own and no place in
+    the cache: all cost more than its own code, and whoever is entered holds that code anyway (`linking`).
     """
     return numba.njit(pipeline_class=PartCompiler, no_cpython_wrapper=True, **_OPTIONS)(function)
 
@@ -137,7 +137,7 @@ class _Watch(event.Listener):  # type: ignore[misc]  # numba has no types
 def interruptible(given_up: Callable[[], bool]) -> Iterator[None]:
     """Compile inside in such a way that it ends with `Interrupted` soon after ``given_up()`` has become true.
 
-    A whole engine takes half a minute; the longest pass, which cannot be interrupted, some seconds.
+    A whole engine takes fifteen seconds; the longest pass, which cannot be interrupted, one or two.
     """
     with event.install_listener("numba:run_pass", _Watch(given_up)):
         yield

@@ -1,7 +1,7 @@
 """Which sources compiled code is made from: those that hold compiled functions, and whatever these import.
 
 A compile cache must change with each of them, and should not change with anything else: an exporter or a message that
-is written anew must not cost its user half a minute. Imports nothing of the engine.
+is written anew must not cost its user a quarter of a minute. Imports nothing of the engine.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ def check_cache(system: System, config: Config) -> Finding:
         return Finding("cache", Verdict.UNCHECKED, f"{error.name} is missing: it is not known what would be compiled")
     place = cache_place.find_place(key, make=False)
     if place is None:
-        told = "compiled code can be kept nowhere: every start compiles for half a minute"
+        told = "compiled code can be kept nowhere: every start compiles for a quarter of a minute"
         return Finding("cache", Verdict.HURTS, told, "export VELOX_CACHE_DIR=DIR, one that can be written")
     warm = cache_place.complete_mark(place, config.book.kind).exists()
     values = {"directory": str(place), "warm": warm}
@@ -173,7 +173,7 @@ def check_cache(system: System, config: Config) -> Finding:
         told = f"{asked} cannot be written or is not yours alone: compiled code goes to {place}"
         return Finding("cache", Verdict.BETTER, told, f"chmod -R go-w {asked}, or export VELOX_CACHE_DIR=DIR", values)
     if not warm:
-        told = f"{place} does not hold all that a run needs: the next start compiles for half a minute"
+        told = f"{place} does not hold all that a run needs: the next start compiles for a quarter of a minute"
         return Finding("cache", Verdict.BETTER, told, "velox-tui warm", values)
     return Finding("cache", Verdict.OK, f"{place} is warm", values=values)
 
