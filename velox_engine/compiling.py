@@ -1,8 +1,8 @@
 """What a run calls in compiled code, and how it comes to be compiled: ahead, in child processes, into the cache.
 
-Compiling takes fifteen seconds of one core and some hundred megabytes. Children do it side by side, so that the engine's
-own process stays small and can give up at once; it then loads what they left in the cache. Where there is no cache, or
-a child fails, the engine compiles for itself.
+Compiling takes fifteen seconds of one core and some hundred megabytes. Children do it side by side, so that the
+engine's own process stays small and can give up at once; it then loads what they left in the cache. Where there is no
+cache, or a child fails, the engine compiles for itself.
 
 A child is this module run with a kind of book.
 """
