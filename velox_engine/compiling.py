@@ -10,6 +10,7 @@ A child is this module run with a kind of book.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -157,6 +158,7 @@ def _compile_ahead(kind: str, steps: list[Step], loop: int, progress: Progress, 
 
 def _compile_what_is_asked(kind: str) -> None:
     """Compile the steps whose numbers come on standard input, and answer each with its number."""
+    gc.set_threshold(50_000, 20, 100)  # the compiler makes much that stays, and little rubbish
     settings: Any = BookSettings(kind=kind)  # type: ignore[arg-type]  # checked by the settings themselves
     assembly = assemble(
         Config(book=settings, pipeline=PipelineSettings(name="compiling")), Clock(1.0, 0, 0, 0, "counter"), attach=False
