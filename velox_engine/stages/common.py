@@ -12,7 +12,7 @@ from velox_engine.lockfree.atomics import Words, load_relaxed, store_release
 from velox_engine.lockfree.histogram import histogram_record
 from velox_engine.lockfree.memory import aligned_words
 from velox_engine.lockfree.ring import HIGH_WATER, PUBLISHED, RELEASED, Ring
-from velox_engine.stages.content import LANES, content_add, content_fold
+from velox_engine.stages.content import CONTENT_WORDS, content_add, content_fold
 from velox_engine.stages.slots import Slots
 from velox_engine.telemetry.layout import (
     CHECKPOINT_EVERY,
@@ -46,7 +46,7 @@ _LOOPS: Final = 2
 class Stage(NamedTuple):
     """What a stage keeps for itself and publishes.
 
-    ``image`` int64 (STAGE_LENGTH,): its counters as `telemetry.layout` names them; ``lanes`` int64 (8,): its content
+    ``image`` int64 (STAGE_LENGTH,): its counters as `telemetry.layout` names them; ``lanes`` int64 (40,): its content
     hash; ``cursors`` int64: the region's CURSORS words; ``at``: int64 (3,): the word of its own cursor, the word where
     its block begins in ``region``, and whether the source loops; ``ns_per_tick`` float64 (1,).
     """
@@ -66,7 +66,7 @@ def make_stage(
     at = np.array([cursor, block, loops], np.int64)
     image = aligned_words(STAGE_LENGTH)
     image[STAGE_DOING] = STARVED
-    return Stage(image, aligned_words(LANES), cursors, at, region, np.array([ns_per_tick]))
+    return Stage(image, aligned_words(CONTENT_WORDS), cursors, at, region, np.array([ns_per_tick]))
 
 
 @inner
