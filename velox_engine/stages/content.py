@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words
+from velox_engine.stages.slots import DUE_WORD
 
 LANES: Final = 8
 CHAINS: Final = 4
@@ -41,7 +42,6 @@ ROTATION: Final = 13
 SHIFT: Final = 29
 FACTOR: Final = 0x9FB21C651E98DF25
 _SUMS: Final = CHAINS * LANES
-_DUE_LANE: Final = 5
 
 _I64 = ir.IntType(64)
 _VECTOR = ir.VectorType(_I64, LANES)
@@ -141,7 +141,7 @@ def content_fold(lanes: Words) -> int:
     """Make one number of the sums and of a block that has begun, without the lane of ``due_ticks``."""
     folded = np.uint64(0)
     for lane in range(LANES):
-        if lane != _DUE_LANE:
+        if lane != DUE_WORD:
             total = np.uint64(lanes[_SUMS + lane])
             for chain in range(CHAINS):
                 mixed = (total ^ (total >> np.uint64(SHIFT))) * np.uint64(FACTOR)
@@ -170,6 +170,6 @@ def plain_content(words: NDArray[np.uint64], sequence: int = 0) -> str:
         total = (total ^ (total >> np.uint64(SHIFT))) * factor + chain
     folded = 0
     for lane in range(LANES):
-        if lane != _DUE_LANE:
+        if lane != DUE_WORD:
             folded = ((folded ^ (folded >> SHIFT) ^ int(total[lane])) * FACTOR + lane) % 2**64
     return f"{folded ^ (folded >> 32):016x}"

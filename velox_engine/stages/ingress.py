@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 
 from velox_engine.feeds.random_stream import exponential
 from velox_engine.feeds.staging import VALID, Staging, refusal, staging_is_closed
-from velox_engine.feeds.synthetic import Synthetic, synthetic_fill
+from velox_engine.feeds.synthetic import STAMP, Synthetic, synthetic_fill
 from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words, load_acquire, store_release
-from velox_engine.lockfree.clock import ticks
 from velox_engine.lockfree.memory import aligned_words
 from velox_engine.lockfree.ring import (
     Ring,
@@ -235,8 +234,6 @@ def _due_now(ingress: Ingress, slots: Slots, start: int, most: int, sequence: in
         ready = words[_READY] if words[_READY] > 0 else now
         words[_READY] = 0
         for step in range(most):
-            if words[_EACH] and step > 0:
-                ready = ticks()
             slots.records[start + step].sequence = sequence + step
             slots.records[start + step].due_ticks = ready
         return most
@@ -272,6 +269,8 @@ def _generate(ingress: Ingress, slots: Slots, start: int, most: int, sequence: i
     most = min(most, ingress.words[_LIMIT] - image[INGRESS_GENERATED])
     made = _due_now(ingress, slots, start, most, sequence, now)
     if made > 0:
+        # the clock is read as each is made: what making one takes and what the clock takes go side by side
+        ingress.source.words[STAMP] = ingress.words[_EACH] != 0 and ingress.schedule[_PACE] == 0.0
         synthetic_fill(ingress.source, slots.records, start, made)
         image[INGRESS_GENERATED] += made
         store_release(ingress.stage.cursors, CURSOR_GENERATED, image[INGRESS_GENERATED])

@@ -10,7 +10,7 @@ output's reads of a slot happen before ingress writes it anew.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from velox_engine.lockfree.memory import aligned_words
 from velox_engine.records import TRANSACTION, Transactions
 
-WORDS_A_RECORD = TRANSACTION.itemsize // 8
+WORDS_A_RECORD: Final = TRANSACTION.itemsize // 8
+DUE_WORD: Final = 5
+"""Which of a record's words is ``due_ticks``."""
 
 
 class Slots(NamedTuple):
