@@ -83,8 +83,8 @@ PLANTED = (
     Planted(
         "reordered on the way to the sink",
         "stages/sinking.py",
-        "slots.records[(first + step) & (slots.records.size - 1)]",
-        "slots.records[(first + count - 1 - step) & (slots.records.size - 1)]",
+        "slots.records[slot_of(slots, first + step)]",
+        "slots.records[slot_of(slots, first + count - 1 - step)]",
     ),
     Planted(
         "a transaction left out of the checksum",

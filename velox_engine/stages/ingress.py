@@ -50,9 +50,10 @@ from velox_engine.stages.control import (
     Control,
     Phase,
 )
-from velox_engine.stages.slots import Slots, make_slots
+from velox_engine.stages.slots import REWIND, Slots, make_slots, slot_of
 from velox_engine.telemetry.layout import (
     CURSOR_GENERATED,
+    CURSOR_OUTPUT,
     INGRESS_DROPPED,
     INGRESS_GENERATED,
     INGRESS_LAG_ABANDONED_TICKS,
@@ -81,6 +82,7 @@ _RECORDED: Final = 16  # the source is what is staged
 _BY_TIME: Final = 17  # recorded: due as recorded, not by a rate
 _NEW_PACE: Final = 18
 _EPOCH: Final = 19  # of the last drain ordered
+_LOOK: Final = 20  # the sequence from which to look whether the slots may begin anew
 _LENGTH: Final = 32
 _LOST_SYMBOLS: Final = 1 << 16
 
@@ -302,6 +304,17 @@ def _hand_on(ingress: Ingress, slots: Slots, ring: Ring, start: int, made: int, 
 
 
 @inner
+def _slot_for(ingress: Ingress, slots: Slots, cursor: int) -> int:
+    """Return where the next transaction is to lie, in the first slot if nobody needs any."""
+    words = ingress.words
+    if cursor >= words[_LOOK]:
+        words[_LOOK] = cursor + REWIND
+        if load_acquire(ingress.stage.cursors, CURSOR_OUTPUT) == cursor:
+            slots.origin[0] = cursor
+    return slot_of(slots, cursor)
+
+
+@inner
 def _due_of(ingress: Ingress, offset: int, now: int) -> int:
     """Return when the next staged record is due, ticks; 0 for a seed."""
     words = ingress.words
@@ -333,7 +346,7 @@ def _recorded_step(ingress: Ingress, control: Control, slots: Slots, ring: Ring,
         note_idle(ingress.stage, True)
         return 0
     cursor = ring_produced(ring)
-    start = cursor & (slots.records.size - 1)
+    start = _slot_for(ingress, slots, cursor)
     room = min(room_to_checkpoint(ingress.stage, room), slots.records.size - start) if room > 0 else 0
     first, mask = ring_consumed(staging.ring), staging.records.size - 1
     ready = min(ready, batch)
@@ -409,7 +422,7 @@ def ingress_step(ingress: Ingress, control: Control, slots: Slots, ring: Ring, n
         note_idle(ingress.stage, True)
         return 0
     cursor = ring_produced(ring)
-    start = cursor & (slots.records.size - 1)
+    start = _slot_for(ingress, slots, cursor)
     room = min(room_to_checkpoint(ingress.stage, room), slots.records.size - start)
     made = _generate(ingress, slots, start, room, cursor, now)
     if made == 0:
