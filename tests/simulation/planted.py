@@ -117,6 +117,24 @@ PLANTED = (
         "most = ingress_ring + bundle_ring + max_size",
     ),
     Planted(
+        "slots begun anew too early",
+        "stages/ingress.py",
+        "load_acquire(ingress.stage.cursors, CURSOR_OUTPUT) == cursor:",
+        "load_acquire(ingress.stage.cursors, CURSOR_OUTPUT) >= cursor - 3:",
+    ),
+    Planted(
+        "stamped before the transaction before",
+        "feeds/synthetic.py",
+        "            records[start + step].due_ticks = ticks()\n        word",
+        "            records[start + step - 1].due_ticks = ticks()\n        word",
+    ),
+    Planted(
+        "a latency of eight left out",
+        "lockfree/histogram.py",
+        "            builder.store(builder.add(builder.load(total), value), total)\n",
+        "            builder.store(builder.add(builder.load(low), value), total)\n",
+    ),
+    Planted(
         "histogram total off",
         "stages/common.py",
         "        histogram_record(stage.image, STAGE_LATENCY, int64((now - due) * scale), run)\n\n",
