@@ -253,7 +253,7 @@ def test_one_symbol_is_read_and_another_one_is_refused_unless_one_is_asked_for(t
         diff(T, 12, 12, [("4", "1")]),
     ]
     path = write(tmp_path, *lines)
-    with pytest.raises(FeedError, match="found the symbol ETHUSDT besides another one"):
+    with pytest.raises(FeedError, match="line 3: found the symbol ETHUSDT besides another one"):
         BinanceFeed(path)
     records, fault, feed = read(path, symbols=["BTCUSDT"])
     assert (fault, feed.instruments, bids(records)) == (
@@ -265,6 +265,14 @@ def test_one_symbol_is_read_and_another_one_is_refused_unless_one_is_asked_for(t
     records, fault, feed = read(path, symbols=["SOLUSDT"])
     assert (len(records), fault, feed.instruments, feed.unseen) == (0, None, [], ["SOLUSDT"])
     assert feed.oddities.skipped == {"other symbols": 4, "snapshot (not needed)": 1}
+
+
+def test_a_symbol_that_a_terminal_would_obey_is_not_repeated_to_it(tmp_path: Path) -> None:
+    other = diff(T, 500, 501, [("3.25", "1")], symbol="ETHUSDT").replace("ethusdt", "et\x7fusdt")
+    records, fault, _ = read(write(tmp_path, snapshot(T, 10, [("1", "1")]), diff(T, 11, 11, [("2", "1")]), other))
+    assert len(records) == 3  # a clearing, and a level of each of the first two lines
+    assert fault is not None
+    assert (fault.line, fault.problem.partition(", expected")[0]) == (3, "found the symbol 'et\\x7fusdt'")
 
 
 @pytest.mark.parametrize(

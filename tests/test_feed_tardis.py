@@ -301,9 +301,10 @@ def test_a_damaged_row_is_refused_with_its_line_and_after_all_before_it(
 def test_wrong_headers_and_empty_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FeedError, match="found an empty file"):
         TardisFeed(write(tmp_path, b""))
-    for header in (BOOK_HEADER + ",more", TRADES_HEADER.replace("side", "direction"), "1,2,3", "é" * 5):
-        with pytest.raises(FeedError, match="line 1: found the header"):
+    for header in (BOOK_HEADER + ",more", TRADES_HEADER.replace("side", "direction"), "1,2,3", "é" * 500):
+        with pytest.raises(FeedError, match="line 1: found the header") as raised:
             TardisFeed(write(tmp_path, header.encode() + b"\nbinance,X,1,2,true,bid,1,1\n"))
+        assert len(raised.value.problem) < 700
     with pytest.raises(FeedError, match="takes no seed"):
         TardisFeed(write(tmp_path, book_file([])), seed="other.csv")
     empty = open_feed(write(tmp_path, book_file([])))

@@ -63,6 +63,10 @@ def test_memory_that_is_filled_at_first_is_no_growth():
     assert bad([sample(second, rss=150_000_000 + 30_000 * min(second, 1000)) for second in SECONDS]) == []
 
 
+def test_a_machine_that_stalls_at_the_end_is_no_growth_of_the_latency():
+    assert bad([sample(second, p50_us=100.0 if second < 3600 else 15_000.0) for second in SECONDS]) == []
+
+
 class _Keys:
     """A terminal that only notes when keys came."""
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import csv
-import functools
 import itertools
 import json
 import math
@@ -13,7 +12,7 @@ import pytest
 from textual.command import CommandPalette
 from textual.widgets import Button, Input
 
-from tests.ui_driving import recorded_app, settled, text_of
+from tests.ui_driving import looped, recorded_app, settled, text_of, until
 from velox_engine.errors import ConfigError, EngineError
 from velox_engine.snapshot import State
 from velox_tui.bindings import ACTS, keymap
@@ -24,57 +23,38 @@ from velox_tui.screens.main import MainScreen
 from velox_tui.screens.symbol import SymbolScreen
 
 
-def driven(test):
-    """Run an async test in a loop of its own."""
-
-    @functools.wraps(test)  # pytest sees the arguments of the test itself
-    def run(**how):
-        asyncio.run(test(**how))
-
-    return run
-
-
-async def until(ui, holds, seconds=10.0):
-    """Wait for something, with a deadline."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
-    while not holds():
-        assert loop.time() < end, "it did not come to be"
-        await ui.pilot.pause(0.01)
-
-
 def calls(ui, kind):
     return [call for call in ui.engine.calls if call[0] == kind]
 
 
-@driven
+@looped
 async def test_p_pauses_and_goes_on(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         await ui.pilot.press("p")
-        await until(ui, lambda: ui.engine.state is State.PAUSED)
+        await until(ui.pilot, lambda: ui.engine.state is State.PAUSED)
         ui.sampler.change(state=State.PAUSED)
         ui.screen.tick()
         await ui.pilot.pause()
         assert "PAUSED" in text_of(ui.app)
         await ui.pilot.press("p")
-        await until(ui, lambda: ui.engine.state is State.RUNNING)
+        await until(ui.pilot, lambda: ui.engine.state is State.RUNNING)
 
 
-@driven
+@looped
 async def test_d_drains_and_p_goes_on_from_there(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         await ui.pilot.press("d")
-        await until(ui, lambda: ui.engine.state is State.DRAINED)
+        await until(ui.pilot, lambda: ui.engine.state is State.DRAINED)
         ui.sampler.change(state=State.DRAINED)
         ui.screen.tick()
         await ui.pilot.pause()
         assert "DRAINED" in text_of(ui.app)
         assert "drained: " in text_of(ui.app)
         await ui.pilot.press("p")
-        await until(ui, lambda: calls(ui, "resume"))
+        await until(ui.pilot, lambda: calls(ui, "resume"))
 
 
-@driven
+@looped
 async def test_draining_shows_what_is_left_and_until_when(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         taken = ui.sampler.latest.snapshot.taken_unix_ns
@@ -87,60 +67,60 @@ async def test_draining_shows_what_is_left_and_until_when(monkeypatch):
 
 
 @pytest.mark.parametrize("answer, drains", [("d", True), ("l", False)])
-@driven
+@looped
 async def test_q_asks_while_it_runs(monkeypatch, answer, drains):
     async with recorded_app(monkeypatch) as ui:
         await ui.pilot.press("q")
-        await until(ui, lambda: isinstance(ui.app.screen, ConfirmScreen))
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, ConfirmScreen))
         await ui.pilot.pause()
         assert ui.app.focused is ui.app.screen.query_one("#cancel", Button)
         assert calls(ui, "stop") == []
         await ui.pilot.press(answer)
-        await until(ui, lambda: calls(ui, "stop") == [("stop", drains)])
+        await until(ui.pilot, lambda: calls(ui, "stop") == [("stop", drains)])
 
 
 @pytest.mark.parametrize("key", ["enter", "escape", "c"])
-@driven
+@looped
 async def test_the_question_is_answered_by_no_unless_told(monkeypatch, key):
     async with recorded_app(monkeypatch) as ui:
         await ui.pilot.press("ctrl+c")
-        await until(ui, lambda: isinstance(ui.app.screen, ConfirmScreen))
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, ConfirmScreen))
         await ui.pilot.pause()
         await ui.pilot.press(key)
-        await until(ui, lambda: isinstance(ui.app.screen, MainScreen))
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, MainScreen))
         assert calls(ui, "stop") == []
 
 
-@driven
+@looped
 async def test_the_question_is_answered_by_the_mouse(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         await ui.pilot.press("q")
-        await until(ui, lambda: isinstance(ui.app.screen, ConfirmScreen))
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, ConfirmScreen))
         await ui.pilot.pause()
         await ui.pilot.click("#drain")
-        await until(ui, lambda: calls(ui, "stop") == [("stop", True)])
+        await until(ui.pilot, lambda: calls(ui, "stop") == [("stop", True)])
 
 
-@driven
+@looped
 async def test_q_leaves_directly_when_drained(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         ui.engine.state = State.DRAINED
         await ui.pilot.press("q")
-        await until(ui, lambda: calls(ui, "stop") == [("stop", True)])
+        await until(ui.pilot, lambda: calls(ui, "stop") == [("stop", True)])
         assert ui.app.leaving
 
 
 @pytest.mark.parametrize("answer, drains", [("d", True), ("n", False)])
-@driven
+@looped
 async def test_the_engine_is_stopped_after_asking_and_stays_shown(monkeypatch, answer, drains):
     async with recorded_app(monkeypatch) as ui:
         await ui.pilot.press("S")
-        await until(ui, lambda: isinstance(ui.app.screen, StopScreen))
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, StopScreen))
         await ui.pilot.pause()
         assert ui.app.focused is ui.app.screen.query_one("#cancel", Button)
         await ui.pilot.press(answer)
-        await until(ui, lambda: calls(ui, "stop") == [("stop", drains)])
-        await until(ui, lambda: isinstance(ui.app.screen, MainScreen))
+        await until(ui.pilot, lambda: calls(ui, "stop") == [("stop", drains)])
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, MainScreen))
         assert not ui.app.leaving
         await ui.pilot.press("S")  # there is nothing left to stop
         await ui.pilot.pause()
@@ -148,53 +128,53 @@ async def test_the_engine_is_stopped_after_asking_and_stays_shown(monkeypatch, a
 
 
 @pytest.mark.parametrize("key", ["enter", "escape", "c", "q"])
-@driven
+@looped
 async def test_nothing_is_stopped_unless_told(monkeypatch, key):
     async with recorded_app(monkeypatch) as ui:
         await ui.pilot.press("S")
-        await until(ui, lambda: isinstance(ui.app.screen, StopScreen))
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, StopScreen))
         await ui.pilot.pause()
         await ui.pilot.press(key)
-        await until(ui, lambda: isinstance(ui.app.screen, MainScreen))
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, MainScreen))
         assert calls(ui, "stop") == []
 
 
-@driven
+@looped
 async def test_a_stop_does_not_wait_for_a_drain_that_lasts(monkeypatch):
     drained = threading.Event()
     async with recorded_app(monkeypatch) as ui:
         ui.engine.drain = lambda: drained.wait(60)
         await ui.pilot.press("d", "S")
-        await until(ui, lambda: isinstance(ui.app.screen, StopScreen))
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, StopScreen))
         await ui.pilot.pause()
         await ui.pilot.press("n")
-        await until(ui, lambda: calls(ui, "stop") == [("stop", False)])
+        await until(ui.pilot, lambda: calls(ui, "stop") == [("stop", False)])
         drained.set()
 
 
-@driven
+@looped
 async def test_rates_go_up_down_to_the_most_and_back(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         await ui.pilot.press("greater_than_sign", "less_than_sign", "m")
-        await until(ui, lambda: len(calls(ui, "rate")) == 3)
+        await until(ui.pilot, lambda: len(calls(ui, "rate")) == 3)
         ui.sampler.change(rate_per_s=math.inf)
         await ui.pilot.press("m", "greater_than_sign", "less_than_sign")
-        await until(ui, lambda: len(calls(ui, "rate")) == 5)
+        await until(ui.pilot, lambda: len(calls(ui, "rate")) == 5)
         assert [rate for _, rate in calls(ui, "rate")] == [200_000, 50_000, math.inf, 100_000, 50_000]
 
 
-@driven
+@looped
 async def test_what_the_engine_refuses_is_told(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         ui.engine.refuses = EngineError("cannot pause while failed: it broke", state="failed")
         await ui.pilot.press("p")
-        await until(ui, lambda: any("it broke" in event.text for event in ui.screen.own_events))
+        await until(ui.pilot, lambda: any("it broke" in event.text for event in ui.screen.own_events))
         await settled(ui.app, ui.pilot)
         assert "it broke" in text_of(ui.app)
 
 
 @pytest.mark.parametrize("key", ["f", "space"])
-@driven
+@looped
 async def test_the_picture_is_held_while_collecting_goes_on(monkeypatch, key):
     async with recorded_app(monkeypatch) as ui:
         await ui.pilot.press(key)
@@ -214,7 +194,7 @@ async def test_the_picture_is_held_while_collecting_goes_on(monkeypatch, key):
         assert text_of(ui.app).splitlines()[1:] != before.splitlines()[1:]
 
 
-@driven
+@looped
 async def test_z_gives_the_focused_panel_all_the_room(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         ui.screen.query_one("#latency").focus()
@@ -232,15 +212,15 @@ async def test_z_gives_the_focused_panel_all_the_room(monkeypatch):
         assert len(ui.screen.places) == 7
 
 
-@driven
+@looped
 async def test_a_double_click_zooms(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         await ui.pilot.click("#cores", times=2)
-        await until(ui, lambda: list(ui.screen.places) == ["cores"])
+        await until(ui.pilot, lambda: list(ui.screen.places) == ["cores"])
 
 
 @pytest.mark.parametrize("key, layout", [("1", "overview"), ("2", "pipeline"), ("3", "book"), ("4", "latency")])
-@driven
+@looped
 async def test_digits_change_the_layout(monkeypatch, key, layout):
     async with recorded_app(monkeypatch, layout="latency" if key == "1" else "overview") as ui:
         before = dict(ui.screen.places)
@@ -250,7 +230,7 @@ async def test_digits_change_the_layout(monkeypatch, key, layout):
         assert ui.screen.places != before
 
 
-@driven
+@looped
 async def test_the_window_grows_shrinks_and_returns(monkeypatch):
     async with recorded_app(monkeypatch, window_secs=55) as ui:
         seen = [ui.screen.look.window]
@@ -274,7 +254,7 @@ async def test_the_window_grows_shrinks_and_returns(monkeypatch):
         (["e"] * 3, "severity", ["warning", "error", "info"]),
     ],
 )
-@driven
+@looped
 async def test_keys_change_the_look_and_the_picture(monkeypatch, keys, field, values):
     async with recorded_app(monkeypatch, size=(160, 100), layout="book") as ui:
         seen, pictures = [], [text_of(ui.app)]
@@ -288,7 +268,7 @@ async def test_keys_change_the_look_and_the_picture(monkeypatch, keys, field, va
         assert changed[0]
 
 
-@driven
+@looped
 async def test_t_changes_the_theme(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         seen = [ui.app.theme]
@@ -300,7 +280,7 @@ async def test_t_changes_the_theme(monkeypatch):
         assert len(set(seen)) == 4
 
 
-@driven
+@looped
 async def test_x_writes_picture_snapshot_and_history(monkeypatch):
     from pathlib import Path
     from tempfile import TemporaryDirectory
@@ -309,8 +289,8 @@ async def test_x_writes_picture_snapshot_and_history(monkeypatch):
         monkeypatch.chdir(folder)
         async with recorded_app(monkeypatch) as ui:
             await ui.pilot.press("x")
-            await until(ui, lambda: len(list(Path(folder).iterdir())) == 3)
-            await until(ui, lambda: any("written" in str(each.message) for each in ui.app._notifications))
+            await until(ui.pilot, lambda: len(list(Path(folder).iterdir())) == 3)
+            await until(ui.pilot, lambda: any("written" in str(each.message) for each in ui.app._notifications))
         files = {path.suffix: path.read_text() for path in Path(folder).iterdir()}
         assert files[".svg"].startswith("<svg")
         assert json.loads(files[".json"])["state"] == "running"
@@ -319,7 +299,7 @@ async def test_x_writes_picture_snapshot_and_history(monkeypatch):
         assert len(rows) > 100
 
 
-@driven
+@looped
 async def test_s_chooses_a_symbol_by_a_part_of_its_name(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         base = {"price_decimals": 2, "size_decimals": 0, "tick": 1}
@@ -328,10 +308,10 @@ async def test_s_chooses_a_symbol_by_a_part_of_its_name(monkeypatch):
         names = tuple({"symbol": name, **base} for name in ("SYNTH", "AMZN", "MSFT"))
         ui.sampler.latest = replace(ui.sampler.latest, instruments=names)
         await ui.pilot.press("s")
-        await until(ui, lambda: isinstance(ui.app.screen, SymbolScreen))
-        await until(ui, lambda: isinstance(ui.app.focused, Input))
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, SymbolScreen))
+        await until(ui.pilot, lambda: isinstance(ui.app.focused, Input))
         await ui.pilot.press("m", "s", "enter")
-        await until(ui, lambda: isinstance(ui.app.screen, MainScreen))
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, MainScreen))
         assert ui.screen.look.symbol == 2
         await until(
             ui, lambda: calls(ui, "watch") == [("watch", 0), ("watch", 2)] and calls(ui, "unwatch") == [("unwatch", 0)]
@@ -341,33 +321,33 @@ async def test_s_chooses_a_symbol_by_a_part_of_its_name(monkeypatch):
 
 
 @pytest.mark.parametrize("key", ["question_mark", "f1"])
-@driven
+@looped
 async def test_help_names_every_key(monkeypatch, key):
     async with recorded_app(monkeypatch) as ui:
         await ui.pilot.press(key)
-        await until(ui, lambda: isinstance(ui.app.screen, HelpScreen))
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, HelpScreen))
         text = ui.app.screen._text
         assert all(act.told in text and f"[{act.name}]" in text for act in ACTS)
         await ui.pilot.press("escape")
         assert isinstance(ui.app.screen, MainScreen)
 
 
-@driven
+@looped
 async def test_the_palette_holds_the_acts(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         await ui.pilot.press("ctrl+p")
-        await until(ui, lambda: isinstance(ui.app.screen, CommandPalette))
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, CommandPalette))
         await ui.pilot.press("escape")
-        await until(ui, lambda: isinstance(ui.app.screen, MainScreen))
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, MainScreen))
         titles = {command.title.casefold() for command in ui.app.get_system_commands(ui.screen)}
         hidden = {"palette", "back", "next", "previous"}
         assert all(act.told.casefold() in titles for act in ACTS if act.name not in hidden)
         command = next(each for each in ui.app.get_system_commands(ui.screen) if each.title.startswith("Logarithmic"))
         command.callback()
-        await until(ui, lambda: ui.screen.look.log)
+        await until(ui.pilot, lambda: ui.screen.look.log)
 
 
-@driven
+@looped
 async def test_tab_and_arrows_move_the_focus(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         seen = []
@@ -378,7 +358,7 @@ async def test_tab_and_arrows_move_the_focus(monkeypatch):
         assert None not in seen[:5]
 
 
-@driven
+@looped
 async def test_events_scroll_by_keys_and_wheel(monkeypatch):
     from velox_tui.widgets.events import Events
 
@@ -398,17 +378,17 @@ async def test_events_scroll_by_keys_and_wheel(monkeypatch):
         assert "event 59" in text_of(ui.app)
 
 
-@driven
+@looped
 async def test_a_click_in_the_line_of_keys_does_what_its_key_does(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         await ui.pilot.click("#keys", offset=(2, 0))
-        await until(ui, lambda: ui.engine.state is State.PAUSED)
+        await until(ui.pilot, lambda: ui.engine.state is State.PAUSED)
 
 
-@driven
+@looped
 async def test_read_only_takes_away_what_changes_the_engine(monkeypatch):
     async with recorded_app(monkeypatch, read_only=True) as ui:
-        await until(ui, lambda: calls(ui, "watch"))
+        await until(ui.pilot, lambda: calls(ui, "watch"))
         for act in ACTS:
             if act.steers:
                 await ui.pilot.press(act.keys)
@@ -419,15 +399,15 @@ async def test_read_only_takes_away_what_changes_the_engine(monkeypatch):
         assert not any("rate" in title for title in titles)
 
 
-@driven
+@looped
 async def test_keys_can_be_bound_anew(monkeypatch):
     async with recorded_app(monkeypatch, keys="pause=f9,b drain=ctrl+d") as ui:
         await ui.pilot.press("p")
         await ui.pilot.press("b")
-        await until(ui, lambda: ui.engine.state is State.PAUSED)
+        await until(ui.pilot, lambda: ui.engine.state is State.PAUSED)
         assert len(calls(ui, "pause")) == 1
         await ui.pilot.press("ctrl+d")
-        await until(ui, lambda: ui.engine.state is State.DRAINED)
+        await until(ui.pilot, lambda: ui.engine.state is State.DRAINED)
         assert "f9 pause" in text_of(ui.app)
 
 
@@ -442,7 +422,7 @@ def test_no_two_acts_have_one_key():
     assert len({act.name for act in ACTS}) == len(ACTS)
 
 
-@driven
+@looped
 async def test_a_panel_that_raises_says_so_in_its_own_place(monkeypatch):
     from velox_tui.widgets.depth import Depth
 
@@ -456,7 +436,7 @@ async def test_a_panel_that_raises_says_so_in_its_own_place(monkeypatch):
         assert ui.screen.look.log
 
 
-@driven
+@looped
 async def test_an_alert_is_told_once_and_marks_its_panel_while_it_lasts(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         ui.sampler.change(dropped=5)
@@ -470,7 +450,7 @@ async def test_an_alert_is_told_once_and_marks_its_panel_while_it_lasts(monkeypa
         assert ui.screen.alerts.panels == frozenset()
 
 
-@driven
+@looped
 async def test_when_unfocused_it_paints_once_a_second(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         ui.app.app_focus = False
@@ -489,7 +469,7 @@ async def test_when_unfocused_it_paints_once_a_second(monkeypatch):
         assert 4 <= len(painted) <= 6
 
 
-@driven
+@looped
 async def test_a_terminal_that_takes_nothing_is_given_nothing_and_told_of(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         waiting = [3]
@@ -506,11 +486,11 @@ async def test_a_terminal_that_takes_nothing_is_given_nothing_and_told_of(monkey
             ui.screen.tick()
             return "drop 123" in text_of(ui.app)
 
-        await until(ui, drawn)
+        await until(ui.pilot, drawn)
         assert "slowed" in text_of(ui.app)
 
 
-@driven
+@looped
 async def test_dialogs_stand_any_size(monkeypatch):
     async with recorded_app(monkeypatch) as ui:
         for size in ((4, 55), (2, 1), (14, 3), (1, 1)):
@@ -525,7 +505,7 @@ async def test_dialogs_stand_any_size(monkeypatch):
                         await ui.pilot.press("escape")
 
 
-@driven
+@looped
 async def test_an_error_in_the_screen_is_shown_without_every_variable(monkeypatch):
     told = []
 
@@ -543,7 +523,7 @@ async def test_an_error_in_the_screen_is_shown_without_every_variable(monkeypatc
     assert "locals" not in "".join(told)
 
 
-@driven
+@looped
 async def test_resizing_to_anything_breaks_nothing(monkeypatch):
     import random
 

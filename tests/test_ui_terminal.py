@@ -221,7 +221,7 @@ def test_a_worker_that_dies_is_shown_until_the_user_leaves(terminal, tmp_path):
         "    begin = kind._begin\n"
         "    def failing(self):\n"
         "        begin(self)\n"
-        "        threading.Timer(1.0, self._failures.put, ['worker 0 died: on purpose']).start()\n"
+        "        threading.Timer(1.0, self.crew.failures.put, ['worker 0 died: on purpose']).start()\n"
         "    kind._begin = failing\n"
         "threading.Thread(target=late, daemon=True).start()\n"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import time
 from contextlib import asynccontextmanager
@@ -162,9 +163,21 @@ def driven(steps, **settings):
     return asyncio.run(run())
 
 
-async def until(pilot, holds, seconds=20.0):
-    """Wait until something holds."""
+async def until(pilot, holds, seconds=60.0):
+    """Wait until something holds, as long as the dashboard lives."""
     end = asyncio.get_running_loop().time() + seconds
     while not holds():
-        assert asyncio.get_running_loop().time() < end
+        assert pilot.app._exception is None, pilot.app._exception
+        assert pilot.app.is_running, "the dashboard has ended"
+        assert asyncio.get_running_loop().time() < end, "it did not come to be"
         await pilot.pause(0.02)
+
+
+def looped(test):
+    """Run an async test in a loop of its own."""
+
+    @functools.wraps(test)  # pytest sees the arguments of the test itself
+    def run(**how):
+        asyncio.run(test(**how))
+
+    return run

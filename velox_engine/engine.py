@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from velox_engine.assembly import Assembly, assemble
+from velox_engine.command import Command
 from velox_engine.compiling import Progress, compile_stages
 from velox_engine.config import Config, LimitSettings, checked
 from velox_engine.discovery import tidy
@@ -21,7 +22,7 @@ from velox_engine.snapshot import Snapshot, State
 from velox_engine.steering.leases import Leases
 from velox_engine.steering.protocol import control_path
 from velox_engine.steering.server import ControlServer
-from velox_engine.supervisor import Command, Supervisor
+from velox_engine.supervisor import Supervisor
 from velox_engine.telemetry.reader import TelemetryReader
 
 _POLL_S: Final = 0.05
@@ -335,7 +336,7 @@ class Engine:
             ns_per_tick=assembly.clock.ns_per_tick,
             reason=supervisor.reason or "stopped",
             failure=supervisor.failure or supervisor.failure_of_source,
-            settled=not supervisor.hung,
+            settled=not supervisor.crew.hung,
             drain_timed_out=supervisor.drain_timed_out,
             drained=(supervisor.drained_transactions, supervisor.drained_bundles),
             paused_s=supervisor.paused_s,

@@ -12,36 +12,28 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-
-from velox_engine.assembly import Assembly, gap_ticks, worker_arguments, write_instruments
+from velox_engine.assembly import Assembly, gap_ticks
 from velox_engine.chaos import Chaos
+from velox_engine.command import Command
+from velox_engine.crew import JOIN_S, Crew
 from velox_engine.errors import EngineError, cannot
-from velox_engine.lockfree.clock import read_ticks
-from velox_engine.lockfree.ring import RELEASED
 from velox_engine.lockfree.seqlock import seqlock_begin, seqlock_end
+from velox_engine.lookout import Lookout
 from velox_engine.snapshot import Snapshot, State
 from velox_engine.stages import control as word
 from velox_engine.stages.control import Phase
 from velox_engine.stages.handles import get_word, set_word
-from velox_engine.stages.hiccup import run_hiccup
-from velox_engine.stages.worker import Reason, run_worker
 from velox_engine.telemetry import layout
 from velox_engine.telemetry.chronicle import Chronicle
 from velox_engine.telemetry.layout import LINE_WORDS, Block
 from velox_engine.telemetry.reader import TelemetryReader
-from velox_engine.threads import name_thread, pin_thread, sharpen_sleeps
+from velox_engine.threads import name_thread
 
 _TICK_S: Final = 0.01
 _CALM_TICK_S: Final = 0.03  # while nothing is being emptied: waking costs more than the look itself
 _CONTROL_EVERY_S: Final = 0.1
-_STALL_NS: Final = 1_000_000_000
-_SUSPENDED_NS: Final = 50_000_000
-# on a machine that is busy with other things a worker may not run for seconds; that is no fault of it
-_JOIN_S: Final = 10.0
 _ACKNOWLEDGE_S: Final = 10.0
 _DRAINED_OUTPUT: Final = word.DRAINED + layout.OUTPUT * LINE_WORDS
 
@@ -50,24 +42,24 @@ _PHASES: Final = {State.RUNNING: Phase.RUN, State.PAUSED: Phase.PAUSE, State.DRA
 """What ingress does in each state that a pause or a resume may be asked for in."""
 
 
-@dataclass(slots=True)
-class Command:
-    """Something that the supervisor is asked to do; ``done`` is set when it has taken effect or failed.
+class _PausedTime:
+    """How long an engine has been paused in all, s by the monotonic clock."""
 
-    Whoever does not wait gives ``answered``, which is called then, from the supervisor's thread.
-    """
+    def __init__(self) -> None:
+        self._before = 0.0
+        self._since: float | None = None
 
-    kind: str
-    value: Any = None
-    answered: Callable[[Exception | None], None] = lambda error: None
-    done: threading.Event = field(default_factory=threading.Event)
-    error: Exception | None = None
+    def begin(self, at: float) -> None:
+        """Begin a pause."""
+        self._since = at
 
-    def finish(self, error: Exception | None = None) -> None:
-        """Answer it."""
-        self.error = error
-        self.done.set()
-        self.answered(error)
+    def end(self, at: float) -> None:
+        """End the pause, if there is one."""
+        self._before, self._since = self.total(at), None
+
+    def total(self, now: float) -> float:
+        """Return all of it until now."""
+        return self._before + (now - self._since if self._since is not None else 0.0)
 
 
 class Supervisor:
@@ -88,7 +80,6 @@ class Supervisor:
         self.drained_bundles = 0
         self._drain_from = (0, 0)
         self._queue: queue.SimpleQueue[Command] = queue.SimpleQueue()
-        self._failures: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._notes: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self._draining: list[Command] = []
         self._deadline = 0.0
@@ -96,29 +87,19 @@ class Supervisor:
         self._serial = 0
         self._reader = TelemetryReader(assembly.region)
         self._next_control = self._next_sample = 0.0
-        self._drift_ns = 0
-        self._paused_at = 0.0
-        self._paused_s = 0.0
-        self._stalled = 0
-        self._instruments_known = len(assembly.source.instruments)
-        self.failure_of_source = ""
-        self._threads: list[threading.Thread] = []
+        self._paused = _PausedTime()
+        self.crew = Crew(assembly, self.note)
+        self._lookout = Lookout(assembly, self.chronicle)
         self._thread = threading.Thread(target=self._run, name="vx-supervisor", daemon=True)
-        self.hung: tuple[str, ...] = ()
         self.finished = threading.Event()
-        self._clock_steps_ns = 0
         chaos = assembly.config.chaos.enabled
-        self.chaos = Chaos(assembly, assembly.chaos_seed, self._pretend_step) if chaos else None
+        self.chaos = Chaos(assembly, assembly.chaos_seed, self._lookout.pretend_step) if chaos else None
 
     # ---- from other threads
 
     def start(self) -> None:
         """Start the workers, then the supervisor itself; ingress begins at once."""
-        for index in range(len(self._assembly.workers)):
-            self._threads.append(threading.Thread(target=self._work, args=(index,), daemon=True))
-        self._threads.append(threading.Thread(target=self._measure_hiccups, daemon=True))
-        for thread in self._threads:
-            thread.start()
+        self.crew.start()
         if self._assembly.sink is not None:
             self._assembly.sink.start()
         if self.chaos is not None:
@@ -141,43 +122,6 @@ class Supervisor:
     def snapshot(self) -> Snapshot:
         """Take a snapshot with the supervisor's own reader; only after it has ended."""
         return self._reader.read()
-
-    # ---- the workers' Python shells
-
-    def _work(self, index: int) -> None:
-        name_thread(f"vx-worker-{index}")
-        sharpen_sleeps()
-        worker = self._assembly.workers[index]
-        core = int(worker.image[layout.WORKER_CORE])
-        if core >= 0:
-            problem = pin_thread(core)
-            if problem is not None:
-                worker.image[layout.WORKER_CORE] = -1
-                self.note("warning", f"worker {index} is not bound to core {core} and runs unpinned: {problem}")
-        worker.image[layout.WORKER_THREAD_ID] = threading.get_native_id()  # from here on chaos may move it
-        try:
-            while run_worker(*worker_arguments(self._assembly, index)) == Reason.GROW:
-                begun = read_ticks()
-                self._assembly.book.grow()
-                worker.image[layout.WORKER_GROWS] += 1
-                worker.image[layout.WORKER_GROW_TICKS] += read_ticks() - begun
-        except BaseException as error:
-            self._failures.put(f"worker {index} died: {type(error).__name__}: {error}")
-            self._publish_last_words(index)
-
-    def _publish_last_words(self, index: int) -> None:
-        """Enter a dead worker's loop once more when it has nothing to do there but to publish and leave."""
-        while not get_word(self._words, word.STOP):
-            time.sleep(_TICK_S)
-        with contextlib.suppress(Exception):
-            run_worker(*worker_arguments(self._assembly, index))
-
-    def _measure_hiccups(self) -> None:
-        name_thread("vx-hiccup")
-        sharpen_sleeps()
-        region, image = self._assembly.region, np.zeros(layout.HISTOGRAM_LENGTH, np.int64)
-        scale = self._assembly.clock.ns_per_tick
-        run_hiccup(self._control, image, region.words, region.at(Block.HICCUP), scale)
 
     # ---- the supervisor's thread
 
@@ -204,7 +148,7 @@ class Supervisor:
         if self.chaos is not None:
             chronicle.event("warning", f"chaos is on, seed {self.chaos.seed}: faults are made on purpose")
         self._next_sample = time.monotonic() + 1.0
-        self._drift_ns = self._assembly.clock.behind_monotonic_ns()
+        self._lookout.clock_step()  # what lies before the run is none
         self._order(Phase.RUN)
         self._enter(State.RUNNING)
 
@@ -280,7 +224,7 @@ class Supervisor:
         self._order(Phase.PAUSE)
         paused_at = time.monotonic()
         self._answer_when_acknowledged(command, State.PAUSED)
-        self._paused_at = paused_at
+        self._paused.begin(paused_at)
 
     def _resume(self, command: Command) -> None:
         if self.state is State.RUNNING:
@@ -293,9 +237,7 @@ class Supervisor:
         resumed_at = time.monotonic()
         self._order(Phase.RUN)
         self._answer_when_acknowledged(command, State.RUNNING)
-        if self._paused_at:
-            self._paused_s += resumed_at - self._paused_at
-            self._paused_at = 0.0
+        self._paused.end(resumed_at)
 
     def _answer_when_acknowledged(self, command: Command, state: State) -> None:
         before = _PHASES[self.state]
@@ -332,9 +274,7 @@ class Supervisor:
 
     def _begin_drain(self, reason: str) -> None:
         self.reason = self.reason or reason
-        if self._paused_at:
-            self._paused_s += time.monotonic() - self._paused_at
-            self._paused_at = 0.0
+        self._paused.end(time.monotonic())
         cursors = self._assembly.region.payload(Block.CURSORS)
         self._drain_from = (int(cursors[layout.CURSOR_OUTPUT]), int(cursors[layout.CURSOR_BUNDLES_OUT]))
         self._order(Phase.DRAIN, drain=True)
@@ -371,8 +311,8 @@ class Supervisor:
 
     def _gather_failures(self) -> None:
         self._gather_notes()
-        while not self._failures.empty():
-            self.failure = self.failure or self._failures.get()
+        while not self.crew.failures.empty():
+            self.failure = self.failure or self.crew.failures.get()
             self.reason = self.failure
             if self.state is not State.FAILED:
                 self._enter(State.FAILED)
@@ -384,48 +324,17 @@ class Supervisor:
         self._watch_drain(now)
         if self.state is State.RUNNING and get_word(self._words, word.ENDED):
             self.chronicle.control[layout.CONTROL_SOURCE_ENDED] = 1
-            self._begin_drain(self._why_ended())
+            self._begin_drain(self._lookout.why_source_ended())
         if now >= self._next_control:
             self._next_control = now + _CONTROL_EVERY_S
-            paused = self._paused_s + (now - self._paused_at if self._paused_at else 0.0)
-            self.chronicle.control[layout.CONTROL_PAUSED_NS] = int(paused * 1e9)
-            self._watch_heartbeats()
-            self._publish_source()
+            self.chronicle.control[layout.CONTROL_PAUSED_NS] = int(self._paused.total(now) * 1e9)
+            self._lookout.look_at_hearts()
+            self._lookout.publish_ends()
             self.chronicle.write_control()
         if now >= self._next_sample:
             self._next_sample = max(self._next_sample + 1.0, now)
             self.chronicle.sample(self._reader.read())
             self._watch_clock()
-
-    def _why_ended(self) -> str:
-        decoder, count = self._assembly.source.decoder, self._config.pipeline.count
-        generated = int(self._assembly.region.payload(Block.CURSORS)[layout.CURSOR_GENERATED])
-        if count and generated >= count:
-            return "count reached"
-        # a short file may be read to its end long before all of it is taken
-        taken = get_word(self._assembly.source.staging.ring.words, RELEASED)
-        if decoder is None or not decoder.ended or taken < decoder.staged:
-            return "duration reached"
-        if decoder.feed.oddities.cut_off:
-            self.chronicle.event("warning", f"{decoder.feed.path}: {decoder.feed.oddities.cut_off}")
-        if decoder.failure:
-            self.chronicle.event("error", decoder.failure)
-            self.failure_of_source = decoder.failure
-            return decoder.failure
-        return "end of file"
-
-    def _publish_source(self) -> None:
-        """Publish what the source and the sink have learned."""
-        source, sink = self._assembly.source, self._assembly.sink
-        if len(source.instruments) != self._instruments_known:
-            self._instruments_known = len(source.instruments)
-            write_instruments(self._assembly.region, source.instruments)
-        if sink is not None:
-            self.chronicle.control[layout.CONTROL_SINK_WRITTEN] = sink.sink.written
-            self.chronicle.control[layout.CONTROL_SINK_LOST] = sink.sink.lost
-            if sink.failure:
-                written, lost = sink.sink.written, sink.sink.lost
-                self.chronicle.event_once("error", sink.failure, sink_written=written, sink_lost=lost)
 
     def _watch_drain(self, now: float) -> None:
         if self.state is State.DRAINING or (self.state is State.FAILED and self._deadline):
@@ -455,52 +364,25 @@ class Supervisor:
         if self._stopping or problem is not None or self.state is State.FAILED:
             self._end()
 
-    def _watch_heartbeats(self) -> None:
-        now = read_ticks()
-        for index in range(len(self._assembly.workers)):
-            beat = get_word(self._words, word.HEARTBEATS + index * LINE_WORDS)
-            late = beat > 0 and (now - beat) * self._assembly.clock.ns_per_tick > _STALL_NS
-            was = self._stalled >> index & 1
-            names = ", ".join(self._assembly.placement.workers[index].names)
-            if late and not was:
-                text = f"worker {index} ({names}) stalled: no heartbeat for a second"
-                self.chronicle.event("warning", text, worker=index, stages=names)
-            elif was and not late:
-                self.chronicle.event("info", f"worker {index} ({names}) beats again", worker=index, stages=names)
-            self._stalled = self._stalled & ~(1 << index) | int(late) << index
-        self.chronicle.control[layout.CONTROL_STALLED] = self._stalled
-
-    def _pretend_step(self, ns: int) -> None:
-        """Chaos: let the clock seem to have stepped."""
-        self._clock_steps_ns += ns
-
     def _watch_clock(self) -> None:
         """Begin a new schedule when the clock and the monotonic clock parted: the machine was suspended or moved."""
-        drift = self._assembly.clock.behind_monotonic_ns() + self._clock_steps_ns
-        if abs(drift - self._drift_ns) > _SUSPENDED_NS and self.state in _RUNNING_STATES:
-            step = (drift - self._drift_ns) / 1e9
+        step = self._lookout.clock_step()
+        if step and self.state in _RUNNING_STATES:
             self.chronicle.event("warning", f"clock step of {step:+.3f} s: new schedule", step_s=round(step, 6))
             self._order(Phase(int(self._words[word.PHASE])), rebase=True)
-        self._drift_ns = drift
 
     def _end(self) -> None:
         """Stop the workers and leave; the region holds their last words."""
         if self.chaos is not None:
             self.chaos.stop()
         set_word(self._words, word.STOP, 1)
-        give_up = time.monotonic() + _JOIN_S
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(max(give_up - time.monotonic(), 0.01))
-        self.hung = tuple(thread.name for thread in self._threads if thread.is_alive())
-        for name in self.hung:
-            self.failure = self.failure or f"{name} did not stop within {_JOIN_S:g} s"
+        self.crew.join()
+        for name in self.crew.hung:
+            self.failure = self.failure or f"{name} did not stop within {JOIN_S:g} s"
         self._end_source_and_sink()
         self._gather_notes()
-        if self._paused_at:
-            self._paused_s += time.monotonic() - self._paused_at
-            self._paused_at = 0.0
-        self.chronicle.control[layout.CONTROL_PAUSED_NS] = int(self._paused_s * 1e9)
+        self._paused.end(time.monotonic())
+        self.chronicle.control[layout.CONTROL_PAUSED_NS] = int(self.paused_s * 1e9)
         self._enter(State.FAILED if self.failure else State.STOPPED)
         self.chronicle.write_control()  # one that had failed before enters nothing, and has last words as well
         with self.changed:
@@ -513,11 +395,11 @@ class Supervisor:
 
     def _end_source_and_sink(self) -> None:
         source, sink = self._assembly.source, self._assembly.sink
-        if source.decoder is not None and not source.decoder.stop(_JOIN_S):
+        if source.decoder is not None and not source.decoder.stop(JOIN_S):
             self.chronicle.event("warning", "the decoder did not stop in time")
-        if sink is not None and not sink.stop(float(self._config.pipeline.drain_timeout_secs) + _JOIN_S):
+        if sink is not None and not sink.stop(float(self._config.pipeline.drain_timeout_secs) + JOIN_S):
             self.failure = self.failure or "the sink did not take everything in time"
-        self._publish_source()
+        self._lookout.publish_ends()
 
     def _answer_late(self, command: Command) -> None:
         """Answer what waited for the end or came after it: a stop is satisfied, anything else is refused."""
@@ -531,4 +413,9 @@ class Supervisor:
     @property
     def paused_s(self) -> float:
         """Seconds paused in all."""
-        return self._paused_s
+        return self._paused.total(time.monotonic())
+
+    @property
+    def failure_of_source(self) -> str:
+        """What the source ended by, if it could not be read to its end."""
+        return self._lookout.failure_of_source

@@ -73,7 +73,7 @@ class Time:
 
 def install():
     """Make every part of the engine that a simulation uses ask the simulated clock; returns where ``time`` is set."""
-    from velox_engine import supervisor
+    from velox_engine import crew, lookout, supervisor
     from velox_engine.feeds import synthetic
     from velox_engine.stages import common, ingress, worker
     from velox_engine.telemetry import chronicle, reader
@@ -83,8 +83,8 @@ def install():
         module.ticks = ticks
     common.CHECKPOINT_EVERY = 512  # a million transactions are too many for a short run
     ingress.REWIND = 16
-    supervisor.read_ticks = lambda: int(words[NOW])
-    return SimpleNamespace(modules=(supervisor, chronicle, reader))
+    lookout.read_ticks = lambda: int(words[NOW])
+    return SimpleNamespace(modules=(supervisor, crew, chronicle, reader))
 
 
 assert ctypes.sizeof(ctypes.c_void_p) == 8

@@ -20,6 +20,7 @@ from velox_engine import assembly as assembling
 from velox_engine import report as reporting
 from velox_engine.books import running
 from velox_engine.books.running import RunningBucketed, RunningExact
+from velox_engine.command import Command
 from velox_engine.config import (
     BookSettings,
     BufferSettings,
@@ -34,7 +35,7 @@ from velox_engine.lockfree.memory import aligned_words
 from velox_engine.placement import Machine
 from velox_engine.snapshot import State
 from velox_engine.source import Source
-from velox_engine.supervisor import Command, Supervisor
+from velox_engine.supervisor import Supervisor
 from velox_engine.telemetry import layout, region
 from velox_engine.telemetry.layout import Block
 
@@ -126,7 +127,7 @@ class World:
         self.ghost = ghost._replace(images=tuple(self.image(stage) for stage in range(4)))
         self._size_driver()
         self.supervisor = Supervisor(self.assembly)
-        self.supervisor._threads = [SimulatedThread(self, index) for index in range(len(self.assembly.workers))]
+        self.supervisor.crew.threads = [SimulatedThread(self, index) for index in range(len(self.assembly.workers))]
         self.commands, self.dead, self.full, self.drained_at_the_end = [], False, False, False
         self.report = None
 
@@ -319,7 +320,7 @@ class World:
                 for stage in range(4):
                     if words[driver.WORKER_OF + stage] == worker:
                         words[driver.STALLED + stage] = 2**62
-                self.supervisor._failures.put(f"worker {worker} died: simulated")
+                self.supervisor.crew.failures.put(f"worker {worker} died: simulated")
         elif kind == "stall":
             words[driver.STALLED + value] = max(
                 words[driver.STALLED + value], self.now + self.choose.randrange(50 * _MS)
@@ -402,7 +403,7 @@ class World:
             ns_per_tick=1.0,
             reason=supervisor.reason or "stopped",
             failure=supervisor.failure or supervisor.failure_of_source,
-            settled=not supervisor.hung,
+            settled=not supervisor.crew.hung,
             drain_timed_out=supervisor.drain_timed_out,
             drained=(supervisor.drained_transactions, supervisor.drained_bundles),
             paused_s=supervisor.paused_s,
@@ -413,7 +414,7 @@ class World:
             cpu_s=0.0,
             clock_source="simulated",
         )
-        if supervisor.hung:
+        if supervisor.crew.hung:
             return  # a worker that never came back: what it counted is not known, and the report says so
         for check in ALL:
             check(self)

@@ -14,8 +14,8 @@ MOST_GROWTH = 1e6
 """Bytes an hour that resident memory may grow by."""
 MOST_DRIFT = 1e-3
 """Share by which what was generated may differ from the rate asked for."""
-FILLS_S = 1000.0
-"""Until then the dashboard's history of a quarter of an hour is still being filled."""
+FILLS_S = 1500.0
+"""Until then the history of a quarter of an hour, and whatever keeps a number of things, is still being filled."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,15 @@ def slope(times: np.ndarray, values: np.ndarray) -> tuple[float, float]:
     steepness = float((hours * (values - values.mean())).sum()) / spread
     rest = values - values.mean() - steepness * hours
     return steepness, math.sqrt(float((rest**2).sum()) / max(len(times) - 2, 1) / spread)
+
+
+def median_slope(times: np.ndarray, values: np.ndarray) -> float:
+    """Return the median of the slopes between any two values, by hour (Theil 1950, Sen 1968); times in seconds.
+
+    A stall of the machine makes a few values a hundred times as large, and would tilt a straight line through all.
+    """
+    first, second = np.triu_indices(len(times), 1)
+    return float(np.median((values[second] - values[first]) / (times[second] - times[first]) * 3600))
 
 
 def drift(samples: list[Sample]) -> tuple[float, float, float]:
@@ -67,7 +76,7 @@ def judge(samples: list[Sample], code: int, report: dict[str, object]) -> list[V
     counts = ("generated", "accepted", "output", "dropped", "rejected")
     back = sum(getattr(b, name) < getattr(a, name) for a, b in pairwise(samples) for name in counts)
     running = [s for s in late if s.state == "running" and math.isfinite(s.p50_us)]
-    latency, latency_error = slope(np.array([s.at_s for s in running]), np.array([s.p50_us for s in running]))
+    latency = median_slope(np.array([s.at_s for s in running]), np.array([s.p50_us for s in running]))
     middle = float(np.median([s.p50_us for s in running]))
     most = {name: sorted({getattr(sample, name) for sample in late}) for name in ("descriptors", "threads")}
     return [
@@ -99,8 +108,8 @@ def judge(samples: list[Sample], code: int, report: dict[str, object]) -> list[V
         ),
         Verdict(
             "the latency does not grow",
-            f"p50 {latency:+.2f} ± {latency_error:.2f} µs an hour, median {middle:.1f} µs",
-            latency - 3 * latency_error < middle / 2,
+            f"p50 {latency:+.2f} µs an hour, median {middle:.1f} µs",
+            latency < middle / 2,
         ),
         Verdict("it ends with exit code 0", str(code), code == 0),
         Verdict(

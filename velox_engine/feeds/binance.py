@@ -54,7 +54,7 @@ from velox_engine.feeds.binance_lines import (
 from velox_engine.feeds.binance_survey import survey
 from velox_engine.feeds.binance_sync import Message, State, Synchroniser
 from velox_engine.feeds.decimal_text import NOT_A_NUMBER, TOO_PRECISE
-from velox_engine.feeds.line_window import AT, FAULT_AT, FAULT_VALUE, GAPS, LINE, STOP, quoted
+from velox_engine.feeds.line_window import AT, FAULT_AT, FAULT_VALUE, GAPS, STOP, quoted
 from velox_engine.feeds.many_symbols import DECIMALS_RULE, ManySymbolsFeed
 from velox_engine.feeds.text import FAULTS, FULL, LEFT_OVER, MISSING
 from velox_engine.records import Flags, Transactions
@@ -151,11 +151,12 @@ class BinanceFeed(ManySymbolsFeed):
         return name.decode("ascii", "backslashreplace").upper()
 
     def _add_symbol(self, name: bytes, instrument: int, decimals: int) -> list[str]:
+        self._check_name(name)
         meta = self._staging.meta
         symbol = self._symbol_of(name)
         if meta[ENTRY] >= 0 and (self.wanted is None or symbol in self.wanted):
             problem = f"found the symbol {symbol} besides another one, expected one symbol (ask for one of them)"
-            raise FeedError(self.path, problem, line=int(self._window.cursor[LINE]) + 1)
+            raise FeedError(self.path, problem, line=self._line_of_name())
         added = super()._add_symbol(name, instrument, decimals)
         if added:
             meta[ENTRY] = self._symbols.count - 1

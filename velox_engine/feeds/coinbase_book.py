@@ -141,26 +141,31 @@ def _read_book(
         return _refuse(found, NOT_A_BOOK, at, 0)
     at = skip_space(text, at + 1)
     while True:
+        begin = at
         high, low, at = read_name(text, at)
         if at < 0:
             return _refuse(found, NOT_A_BOOK, ~at, 0)
-        if low == 0 and high == _SEQUENCE:
+        member = 0
+        if low == 0:
+            member = 1 if high == _BIDS else 2 if high == _ASKS else 4 if high == _SEQUENCE else 0
+        if seen & member:  # twice: there would be room for the orders of the last one only
+            return _refuse(found, NOT_A_BOOK, begin, 0)
+        seen |= member
+        if member == 4:
             found[SEQUENCE], behind, status = read_whole(text, at)
             if status != OK:
                 return _refuse(found, status, at, 0)
             at = behind
-            seen |= 4
             if not lists:
                 return 0
-        elif lists and low == 0 and high in (_BIDS, _ASKS):
-            is_bids = high == _BIDS
+        elif lists and member != 0:
+            is_bids = member == 1
             first = 0 if is_bids else found[BIDS]
             at, count = _read_side(text, at, found, columns, first, price_decimals, size_decimals)
             if is_bids:
                 bids = count
             else:
                 asks = count
-            seen |= 1 if is_bids else 2
         else:
             at = skip_value(text, at)
             if at < 0:

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
+import numpy as np
+
 from velox_engine.errors import FeedError
 from velox_engine.feeds.base import DEFAULT_BATCH_SIZE
-from velox_engine.feeds.line_window import AT, FIRST_BYTES, LINE, SURVEY_AT, quoted
+from velox_engine.feeds.line_window import AT, FAULT_AT, FIRST_BYTES, LINE, SURVEY_AT, quoted
 from velox_engine.feeds.symbol_table import (
     INSTRUMENT,
     LONGEST,
@@ -102,13 +104,21 @@ class ManySymbolsFeed(TextFeed):
 
     def _add_symbol(self, name: bytes, instrument: int, decimals: int) -> list[str]:
         """Put a name into the table; gives its symbol back if it is asked for."""
-        if not _can_be_name(name):
-            problem = f"found the symbol {quoted(name)}, expected 1 to {LONGEST} printable ASCII characters"
-            raise FeedError(self.path, problem, line=int(self._window.cursor[LINE]) + 1)
+        self._check_name(name)
         symbol = self._symbol_of(name)
         wanted = self.wanted is None or symbol in self.wanted
         self._symbols.add(name, instrument if wanted else -1, decimals, decimals)
         return [symbol] if wanted else []
+
+    def _check_name(self, name: bytes) -> None:
+        if not _can_be_name(name):
+            problem = f"found the symbol {quoted(name)}, expected 1 to {LONGEST} printable ASCII characters"
+            raise FeedError(self.path, problem, line=self._line_of_name())
+
+    def _line_of_name(self) -> int:
+        """The line of the name that a kernel found: a survey finds it ahead of what is read."""
+        cursor, text = self._window.cursor, self._window.text
+        return int(cursor[LINE]) + 1 + int(np.count_nonzero(text[cursor[AT] : cursor[FAULT_AT]] == 10))
 
     def _symbol_of(self, name: bytes) -> str:
         """The instrument's symbol for a name in the text."""

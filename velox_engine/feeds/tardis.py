@@ -99,7 +99,7 @@ class TardisFeed(ManySymbolsFeed):
         line = window.line()
         header = line.rstrip(b"\r\n")
         if header not in (BOOK_HEADER.encode(), TRADES_HEADER.encode()):
-            raise FeedError(self.path, f"found the header {quoted(header, 200)}, expected {expected}", line=1)
+            raise FeedError(self.path, f"found the header {quoted(header, 100)}, expected {expected}", line=1)
         window.cursor[AT] += len(line)
         window.cursor[LINE] += 1
         return header == TRADES_HEADER.encode()

@@ -16,6 +16,8 @@ from velox_tui.glyphs import Glyphs
 from velox_tui.history import History
 from velox_tui.sampler import Sampler
 from velox_tui.scene import Look
+from velox_tui.widgets.events import Events
+from velox_tui.widgets.panel import Panel
 
 if TYPE_CHECKING:
     from velox_engine.engine import Engine
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class Dashboard(Screen[None]):
-    """The state of the dashboard. ``chosen`` are the keys that were rebound, ``places`` the panels that show."""
+    """The state of the dashboard.
+
+    ``chosen`` are the keys that were rebound, ``panels`` all there are, ``places`` those that show.
+    """
 
     engine: Engine | AttachedEngine
     config: Config
@@ -37,6 +42,14 @@ class Dashboard(Screen[None]):
     commander: Commander
     alerts: AlertKeeper
     places: dict[str, Place]
+    panels: dict[str, Panel]
+
+    @property
+    def event_list(self) -> Events:
+        """The panel of events."""
+        panel = self.panels["events"]
+        assert isinstance(panel, Events)
+        return panel
 
     @property
     def attached(self) -> AttachedEngine | None:

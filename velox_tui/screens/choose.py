@@ -42,43 +42,46 @@ class ChooseScreen(Screen[None]):
         self._look, self._chosen, self._read_only = look, chosen, read_only
         self._found: list[Found] = []
         self._shown: list[str] = []
+        # held, not searched for: the list is looked at to the last, while the screen's tree is being taken down
+        self._question = Static("Which engine?", id="engines-title", markup=False)
+        self._columns = Static("", id="engines-heads", markup=False)
+        self._engines = Choices(id="engines-list", compact=True, markup=False)
 
     def compose(self) -> ComposeResult:
         """Lay it out."""
         with Vertical(id="engines"):
-            yield Static("Which engine?", id="engines-title", markup=False)
-            yield Static("", id="engines-heads", markup=False)
-            yield Choices(id="engines-list", compact=True, markup=False)
+            yield self._question
+            yield self._columns
+            yield self._engines
             yield Static(_KEYS_READ_ONLY if self._read_only else _KEYS, id="engines-keys", markup=False)
 
     def on_mount(self) -> None:
         """List them, and go on to."""
         self._list()
         self.set_interval(_LOOK_S, self._list)
-        self.query_one(OptionList).focus()
+        self._engines.focus()
 
     def _list(self) -> None:
         try:
             found = self._look()
         except EngineError as error:
-            self.query_one("#engines-title", Static).update(str(error))
+            self._question.update(str(error))
             return
         heads, *rows = table([row_of(each) for each in found])
         if [heads, *rows] == self._shown and found == self._found:
             return
-        options = self.query_one(OptionList)
         marked = self._marked()
         self._found, self._shown = found, [heads, *rows]
-        self.query_one("#engines-title", Static).update("Which engine?" if found else "No engine runs any more.")
-        self.query_one("#engines-heads", Static).update(heads if found else "")
-        options.clear_options()
-        options.add_options(Option(row) for row in rows)
+        self._question.update("Which engine?" if found else "No engine runs any more.")
+        self._columns.update(heads if found else "")
+        self._engines.clear_options()
+        self._engines.add_options(Option(row) for row in rows)
         if found:
             paths = [each.path for each in found]
-            options.highlighted = paths.index(marked.path) if marked is not None and marked.path in paths else 0
+            self._engines.highlighted = paths.index(marked.path) if marked is not None and marked.path in paths else 0
 
     def _marked(self) -> Found | None:
-        at = self.query_one(OptionList).highlighted
+        at = self._engines.highlighted
         return self._found[at] if at is not None and at < len(self._found) else None
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.css.query import NoMatches
 
 from velox_engine.config import Config
 from velox_engine.errors import EngineError
@@ -79,6 +78,10 @@ class MainScreen(Steering, Viewing, Tuning):
     ) -> None:
         super().__init__()
         self.engine, self.config, self.glyphs, self.chosen, self.read_only = engine, config, glyphs, chosen, read_only
+        # held, not searched for: they are painted to the last, while the screen's tree is being taken down
+        self.status = Status(id="status")
+        self.panels = {key: panel(key) for key, panel in PANELS.items()}
+        self.key_line = KeyLine(chosen, read_only, self.attached is not None)
         window = window_step(config.ui.window_secs)
         self.usual_window = window
         self.look = Look(window=window, depth=config.book.depth, layout=config.ui.layout)
@@ -113,11 +116,10 @@ class MainScreen(Steering, Viewing, Tuning):
 
     def compose(self) -> ComposeResult:
         """Lay it out; which panels show, and where, is decided by the size."""
-        yield Status(id="status")
+        yield self.status
         with Container(id="board"):
-            for key, panel in PANELS.items():
-                yield panel(key)
-        yield KeyLine(self.chosen, self.read_only, self.attached is not None)
+            yield from self.panels.values()
+        yield self.key_line
 
     def on_mount(self) -> None:
         """Begin to look and to paint."""
@@ -136,9 +138,8 @@ class MainScreen(Steering, Viewing, Tuning):
 
     def paint_keys(self) -> None:
         """Draw the line of keys anew."""
-        line = self.query_one(KeyLine)
-        line.forget()
-        line.paint()
+        self.key_line.forget()
+        self.key_line.paint()
 
     def on_unmount(self) -> None:
         """End what was begun."""
@@ -148,7 +149,7 @@ class MainScreen(Steering, Viewing, Tuning):
     def on_resize(self, event: events.Resize) -> None:
         """Arrange for the new size."""
         self.lay_out(event.size.width, event.size.height - 2)
-        self.query_one(Status).forget()
+        self.status.forget()
         self.call_after_refresh(self.paint, True)
 
     # ---- arranging
@@ -168,8 +169,8 @@ class MainScreen(Steering, Viewing, Tuning):
             self.look.zoomed if self.look.zoomed and size != "tiny" else tree(self.look.layout, size, self.shows_heat)
         )
         self.places = place(node, width, height)
-        for key in PANELS:
-            panel, at = self.query_one(f"#{key}", Panel), self.places.get(key)
+        for key, panel in self.panels.items():
+            at = self.places.get(key)
             panel.display = at is not None
             if at is not None:
                 panel.styles.offset = (at.x, at.y)
@@ -182,13 +183,10 @@ class MainScreen(Steering, Viewing, Tuning):
 
     def tick(self) -> None:
         """Take in what is new; paint, if it is time to."""
-        try:
-            self.take_in()
-            waiting = waiting_writes(self.app)
-            if self.pace.due(time.monotonic(), self.frame_ms / 1000, waiting, self.app.app_focus):
-                self.paint()
-        except NoMatches:
-            return  # the screen is being taken down
+        self.take_in()
+        waiting = waiting_writes(self.app)
+        if self.pace.due(time.monotonic(), self.frame_ms / 1000, waiting, self.app.app_focus):
+            self.paint()
         if self.engine.wait_stopped(0):
             self.stopped()
 
@@ -268,9 +266,9 @@ class MainScreen(Steering, Viewing, Tuning):
         scene = self.scene(glance)
         with self.app.batch_update():
             if self._is_due("status", Status.every, now, changed):
-                self.query_one(Status).paint(replace(scene, glance=glance))
+                self.status.paint(replace(scene, glance=glance))
             for key in self.places if self._held is None or changed else ():
-                panel = self.query_one(f"#{key}", Panel)
+                panel = self.panels[key]
                 if self._is_due(key, panel.every, now, changed):
                     panel.paint(scene)
 
@@ -297,7 +295,7 @@ class MainScreen(Steering, Viewing, Tuning):
 
     def on_panel_zoomed(self, message: Panel.Zoomed) -> None:
         """Zoom by the mouse."""
-        self.query_one(f"#{message.name}", Panel).focus()
+        self.panels[message.name].focus()
         self.action_zoom()
 
     def on_panel_scrolled(self, message: Panel.Scrolled) -> None:
@@ -308,7 +306,7 @@ class MainScreen(Steering, Viewing, Tuning):
         elif message.name in ("depth", "heat"):
             self.action_depth(step)
         elif message.name == "events":
-            self.query_one(Events).scroll(step * 3)
+            self.event_list.scroll(step * 3)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Take away what changes the engine where only looking is allowed."""

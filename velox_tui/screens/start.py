@@ -30,12 +30,13 @@ class StartScreen(Screen[None]):
         super().__init__()
         self._ascii = ascii_only
         self._shown = ""
+        self._progress = Static("", id="start-progress", markup=False)  # held: it may be written before it is mounted
 
     def compose(self) -> ComposeResult:
         """Lay it out."""
         with Middle(id="start"):
             yield Static("V E L O X", id="start-name")
-            yield Static("", id="start-progress", markup=False)
+            yield self._progress
             yield Static("q leaves", id="start-keys")
 
     def show(self, what: str, done: int, total: int) -> None:
@@ -43,4 +44,4 @@ class StartScreen(Screen[None]):
         text = progress_text(what, done, total, self._ascii, self.size.width)
         if text != self._shown:
             self._shown = text
-            self.query_one("#start-progress", Static).update(text)
+            self._progress.update(text)

@@ -58,7 +58,7 @@ class Viewing(Dashboard):
         else:
             first = next(iter(self.places), None)
             if first is not None:
-                self.query_one(f"#{first}").focus()
+                self.panels[first].focus()
                 self.change_look(zoomed=first)
 
     def action_back(self) -> None:
@@ -170,9 +170,8 @@ class Viewing(Dashboard):
         current = focused.id if focused is not None and focused.id else ""
         found = neighbour(self.places, current, direction)
         if found is not None:
-            self.query_one(f"#{found}").focus()
+            self.panels[found].focus()
 
     def action_page(self, by: int) -> None:
         """Scroll Events a page."""
-        events = self.query_one(Events)
-        events.scroll(by * max(events.size.height - 3, 1))
+        self.event_list.scroll(by * max(self.event_list.size.height - 3, 1))
