@@ -69,8 +69,8 @@ def _record_spans(typing_context, words, at, moments, first, stride, count, now,
         i32, i64, double = ir.IntType(32), ir.IntType(64), ir.DoubleType()
         vector, doubles = ir.VectorType(i64, SPANS), ir.VectorType(double, SPANS)
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        moments = context.make_array(signature.args[2])(context, builder, args[2]).data
-        at, first, stride, count, now, scale = args[1], *args[3:]
+        due_words = context.make_array(signature.args[2])(context, builder, args[2]).data
+        place_of, begin, step, spans, until, factor = (args[at] for at in (1, 3, 4, 5, 6, 7))
 
         def number(value: int) -> Any:
             return ir.Constant(i64, value)
@@ -88,14 +88,14 @@ def _record_spans(typing_context, words, at, moments, first, stride, count, now,
         def largest(one: Any, other: Any) -> Any:
             return builder.select(builder.icmp_signed(">", one, other), one, other)
 
-        all_now, all_scale = spread(now, vector), spread(scale, doubles)
+        all_now, all_scale = spread(until, vector), spread(factor, doubles)
         total, low, high = (cgutils.alloca_once_value(builder, everywhere(value)) for value in (0, 2**63 - 1, 0))
-        buckets = builder.gep(data, [builder.add(at, number(FIRST_BUCKET))])
-        with cgutils.for_range(builder, builder.lshr(count, number(SPANS.bit_length() - 1))) as loop:
-            begun = builder.add(first, builder.mul(builder.mul(loop.index, number(SPANS)), stride))
+        buckets = builder.gep(data, [builder.add(place_of, number(FIRST_BUCKET))])
+        with cgutils.for_range(builder, builder.lshr(spans, number(SPANS.bit_length() - 1))) as loop:
+            begun = builder.add(begin, builder.mul(builder.mul(loop.index, number(SPANS)), step))
             due = ir.Constant(vector, ir.Undefined)
             for each in range(SPANS):
-                moment = builder.load(builder.gep(moments, [builder.add(begun, builder.mul(number(each), stride))]))
+                moment = builder.load(builder.gep(due_words, [builder.add(begun, builder.mul(number(each), step))]))
                 due = builder.insert_element(due, moment, ir.Constant(i32, each))
             exact = builder.fmul(builder.sitofp(builder.sub(all_now, due), doubles), all_scale)
             value = largest(builder.fptosi(exact, vector), everywhere(0))
@@ -119,9 +119,9 @@ def _record_spans(typing_context, words, at, moments, first, stride, count, now,
             return result
 
         def header(word: int) -> Any:
-            return builder.gep(data, [builder.add(at, number(word))])
+            return builder.gep(data, [builder.add(place_of, number(word))])
 
-        done = builder.and_(count, number(-SPANS))
+        done = builder.and_(spans, number(-SPANS))
         with builder.if_then(builder.icmp_signed(">", done, number(0))):
             before = builder.load(header(COUNT))
             smallest, kept = folded(low, least), builder.load(header(LEAST))

@@ -1,10 +1,10 @@
 """The slots that every transaction lies in from ingress to output.
 
-A transaction is written once. The slot of sequence ``s`` is ``(s - origin) & (slots - 1)``; the stages' cursors pass over it:
-ingress publishes to the order book, the order book to bundle, and bundle to output as ranges of sequences. There are at
-least as many slots as all rings together can hold, so none is written again before output has let it go: ingress may
-lead the order book by one ring, the order book lead bundle by another, and bundle lead output by its ring of full
-bundles and one open one. Each cursor is stored with release and loaded with acquire, and those orders chain, so
+A transaction is written once. The slot of sequence ``s`` is ``(s - origin) & (slots - 1)``; the stages' cursors pass
+over it: ingress publishes to the order book, the order book to bundle, and bundle to output as ranges of sequences.
+There are at least as many slots as all rings together can hold, so none is written again before output has let it go:
+ingress may lead the order book by one ring, the order book lead bundle by another, and bundle lead output by its ring
+of full bundles and one open one. Each cursor is stored with release and loaded with acquire, and those orders chain, so
 output's reads of a slot happen before ingress writes it anew.
 
 **Origin.** All slots together are larger than a core's cache, and a flow that walks through all of them pulls each line
