@@ -189,7 +189,8 @@ class Line:
     def records(self, count, first=0):
         """Copies of the records of sequences ``first`` on, as long as they still lie in their slots."""
         records = self.stages.slots.records
-        return records[np.arange(first, first + count) & (records.size - 1)]
+        origin = self.stages.slots.origin[0]
+        return records[(np.arange(first, first + count) - origin) & (records.size - 1)]
 
     def descriptors(self, count, first=0):
         """First sequence, count, reason, opened and closed of bundles, as long as they still lie in their slots."""
@@ -208,8 +209,9 @@ class Line:
         assert ring_room(ring, len(records)) >= len(records)
         slots, cursor = self.stages.slots.records, ring_produced(ring)
         for sequence, record in enumerate(records, cursor):
-            slots[sequence & (slots.size - 1)] = record
-            slots[sequence & (slots.size - 1)]["sequence"] = sequence
+            slot = (sequence - self.stages.slots.origin[0]) & (slots.size - 1)
+            slots[slot] = record
+            slots[slot]["sequence"] = sequence
         ring_publish(ring, len(records))
 
 

@@ -8,7 +8,7 @@ from velox_engine.snapshot import State
 from velox_engine.telemetry.layout import CHECKPOINT_EVERY
 
 SEED, COUNT = 7, 200_000
-GOLDEN = {"market": "93d9b360bbae1be2", "uniform": "0e4ece0f7de6dd4d"}
+GOLDEN = {"market": "e57464a16504adee", "uniform": "5eb3785ca19f1faa"}
 
 SAME = {
     "smallest rings": {

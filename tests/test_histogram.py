@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.plain_histogram import PlainHistogram, plain_bucket
 from velox_engine.jit import compiled
-from velox_engine.lockfree.histogram import bucket_of, histogram_record, leading_zeros
+from velox_engine.lockfree.histogram import SPANS, bucket_of, histogram_record, histogram_record_spans, leading_zeros
 from velox_engine.lockfree.histogram_view import BUCKETS, FIRST_BUCKET, FLOORS, LENGTH, LIMIT, Histogram
 from velox_engine.lockfree.memory import aligned_words
 
@@ -98,6 +98,35 @@ def test_what_is_recorded_is_kept(records, at):
         assert made.mean == sum(twin.values) / len(twin.values)
     held = {int(bucket): int(made.buckets[bucket]) for bucket in np.flatnonzero(made.buckets)}
     assert held == twin.buckets()
+
+
+@compiled
+def record_spans(words, at, moments, first, stride, count, now, scale):
+    """Let Python record spans."""
+    return histogram_record_spans(words, at, moments, first, stride, count, now, scale)
+
+
+SPAN = st.integers(-5, 40) | st.integers(0, 10**6) | st.integers(0, 2**44) | st.sampled_from(BORDERS[:13])
+
+
+@given(
+    st.lists(st.lists(SPAN, max_size=40), min_size=1, max_size=3),
+    st.sampled_from([1.0, 0.38519, 2.5]),
+    st.sampled_from([(0, 1), (5, 8), (3, 2)]),
+    st.integers(0, 3),
+)
+def test_spans_are_recorded_by_eights_as_they_would_be_one_by_one(batches, scale, place, at):
+    now, (first, stride) = 2**50, place
+    together, alone = aligned_words(at + LENGTH + 1), aligned_words(at + LENGTH + 1)
+    together[:at] = together[at + LENGTH] = alone[:at] = alone[at + LENGTH] = 77
+    for spans in batches:
+        moments = np.full(first + stride * max(len(spans), 1), 2**60, np.uint64)
+        moments[first::stride][: len(spans)] = now - np.array(spans, np.int64)
+        done = record_spans(together, at, moments, first, stride, len(spans), now, scale)
+        assert done == len(spans) // SPANS * SPANS
+        for span in spans[:done]:
+            histogram_record(alone, at, int(span * scale), 1)
+    assert together.tolist() == alone.tolist()
 
 
 @given(RECORDS)

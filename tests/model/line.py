@@ -2,7 +2,8 @@
 
 It follows ``ingress_step``, ``orderbook_step``, ``bundle_step`` and ``output_step`` with what they call, one
 transaction a batch: the three rings are cursors only, the transactions lie in slots that `slots_needed` counts, bundles
-are descriptors of ranges. So the reuse of a slot hangs on the whole chain of cursors from output back to ingress.
+are descriptors of ranges. So the reuse of a slot hangs on the whole chain of cursors from output back to ingress; and
+on output's own cursor where ingress lets the slots begin anew, which it looks up before each transaction.
 """
 
 from tests.model.explorer import ACQUIRE, RELAXED, RELEASE, BrokenError, Model, load, read, store, write
@@ -17,6 +18,9 @@ LINE_BROKEN = (
     "descriptor published before it is written",
     "descriptor published without release",
     "a transaction counted into two bundles",
+    "slots begin anew before output has passed all",
+    "slots begin anew without acquire",
+    "output tells what it has passed without release",
 )
 
 
@@ -31,16 +35,23 @@ def line_model(items, rings=(1, 1, 1), max_size=1, broken=""):
     slots = slots_needed(*rings, max_size) - (broken == "a slot too few")
 
     def ingress():
-        end = End("first", rings[0])
+        end, origin = End("first", rings[0]), 0
+        early = broken == "slots begin anew before output has passed all"
+        order = RELAXED if broken == "slots begin anew without acquire" else ACQUIRE
         while end.own < items:
             if (yield from ring_room(end, 1)) == 0:
                 continue
-            yield write(f"slot {end.own % slots}", end.own)
+            out = yield load("passed output", order)
+            if end.own not in (origin, 0) and out >= end.own - early:  # `_slot_for`
+                origin = end.own
+                yield write("origin", origin)
+            yield write(f"slot {(end.own - origin) % slots}", end.own)
             yield from ring_publish(end, 1)
 
     def passed(sequence):
         """`note_passed` reads the record."""
-        found = yield read(f"slot {sequence % slots}")
+        origin = yield read("origin")
+        found = yield read(f"slot {(sequence - origin) % slots}")
         if found != sequence:
             raise BrokenError(f"transaction {sequence} came as {found}")
 
@@ -101,6 +112,8 @@ def line_model(items, rings=(1, 1, 1), max_size=1, broken=""):
             for sequence in range(first, first + count):
                 yield from passed(sequence)
             out += count
+            unordered = broken == "output tells what it has passed without release"
+            yield store("passed output", out, RELAXED if unordered else RELEASE)
             if not early:
                 relaxed = broken == "output releases without release"
                 yield from ring_release(source, 1, RELAXED if relaxed else RELEASE)
@@ -111,9 +124,9 @@ def line_model(items, rings=(1, 1, 1), max_size=1, broken=""):
             raise BrokenError(f"{returned['output']} of {items} came out")
 
     plain = {f"slot {slot}": None for slot in range(slots)}
-    plain |= {f"descriptor {slot}": None for slot in range(rings[2])}
+    plain |= {f"descriptor {slot}": None for slot in range(rings[2])} | {"origin": 0}
     threads = {"ingress": ingress, "order book": orderbook, "bundle": bundle, "output": output}
-    return Model(threads, words_of("first", "second", "third"), plain, final)
+    return Model(threads, words_of("first", "second", "third") | {"passed output": 0}, plain, final)
 
 
 DRAIN_BROKEN = (

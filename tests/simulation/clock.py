@@ -74,13 +74,15 @@ class Time:
 def install():
     """Make every part of the engine that a simulation uses ask the simulated clock; returns where ``time`` is set."""
     from velox_engine import crew, lookout, supervisor
+    from velox_engine.feeds import synthetic
     from velox_engine.stages import common, ingress, worker
     from velox_engine.telemetry import chronicle, reader
 
-    for module in (worker, ingress):
+    for module in (worker, synthetic):
         assert hasattr(module, "ticks")
         module.ticks = ticks
     common.CHECKPOINT_EVERY = 512  # a million transactions are too many for a short run
+    ingress.REWIND = 16
     lookout.read_ticks = lambda: int(words[NOW])
     return SimpleNamespace(modules=(supervisor, crew, chronicle, reader))
 

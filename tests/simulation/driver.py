@@ -20,7 +20,7 @@ from velox_engine.stages.common import HELD, STARVED
 from velox_engine.stages.control import ACKNOWLEDGED, DRAIN_EPOCH, DRAINED, ENDED, GAP, HEARTBEATS, PHASE, REBASE, STOP
 from velox_engine.stages.ingress import _EACH, _RECORDED, ingress_is_paced, ingress_wake
 from velox_engine.stages.orderbook import orderbook_must_grow
-from velox_engine.stages.slots import WORDS_A_RECORD
+from velox_engine.stages.slots import WORDS_A_RECORD, slot_of
 from velox_engine.stages.worker import _PUBLISH_EVERY, _PUBLISHED, _turn, publish_worker
 from velox_engine.telemetry.layout import (
     BUNDLE,
@@ -109,13 +109,13 @@ def _room(ring) -> int:
 def _compare(stages, ghost: Ghost, stage: int, first: int, after: int, now: int) -> None:
     """What a stage has passed must still be what ingress published; note when that was."""
     slots = stages.slots.words
-    mask = slots.shape[0] - 1
     for sequence in range(first, after):
         ghost.times[stage, sequence] = now
+        slot = slot_of(stages.slots, sequence)
         for word in range(WORDS_A_RECORD):
             if stage == INGRESS:
-                ghost.records[sequence, word] = slots[sequence & mask, word]
-            elif slots[sequence & mask, word] != ghost.records[sequence, word]:
+                ghost.records[sequence, word] = slots[slot, word]
+            elif slots[slot, word] != ghost.records[sequence, word]:
                 _wrong(ghost, 3, sequence)
 
 

@@ -83,8 +83,8 @@ PLANTED = (
     Planted(
         "reordered on the way to the sink",
         "stages/sinking.py",
-        "slots.records[(first + step) & (slots.records.size - 1)]",
-        "slots.records[(first + count - 1 - step) & (slots.records.size - 1)]",
+        "slots.records[slot_of(slots, first + step)]",
+        "slots.records[slot_of(slots, first + count - 1 - step)]",
     ),
     Planted(
         "a transaction left out of the checksum",
@@ -115,6 +115,24 @@ PLANTED = (
         "stages/slots.py",
         "most = ingress_ring + bundle_ring + (output_ring + 1) * max_size",
         "most = ingress_ring + bundle_ring + max_size",
+    ),
+    Planted(
+        "slots begun anew too early",
+        "stages/ingress.py",
+        "load_acquire(ingress.stage.cursors, CURSOR_OUTPUT) == cursor:",
+        "load_acquire(ingress.stage.cursors, CURSOR_OUTPUT) >= cursor - 3:",
+    ),
+    Planted(
+        "stamped before the transaction before",
+        "feeds/synthetic.py",
+        "            records[start + step].due_ticks = ticks()\n        word",
+        "            records[start + step - 1].due_ticks = ticks()\n        word",
+    ),
+    Planted(
+        "a latency of eight left out",
+        "lockfree/histogram.py",
+        "            builder.store(builder.add(builder.load(total), value), total)\n",
+        "            builder.store(builder.add(builder.load(low), value), total)\n",
     ),
     Planted(
         "histogram total off",

@@ -14,7 +14,8 @@ cancellations balance near the number of live orders asked for.
 The market keeps its own orders to know what it may cancel and what a market order meets. State, int64 ``words``:
 0 kind, 1 key of the stream, 2 next item, 3 live orders, 4 live orders asked for, 5 and 6 best bid and ask level (-1 and
 ``LEVELS`` when empty), 7 size that a market order still has to take, 8 the side that it takes from, 9 free list,
-10 executions so far, 11 last traded level.
+10 executions so far, 11 last traded level, 12 whether each record but a call's first is given its due time, too: the
+clock as it is just before the record is made.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from velox_engine.by_reference import by_reference
 from velox_engine.feeds.random_stream import random_word, stream_key
 from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words
+from velox_engine.lockfree.clock import ticks
 from velox_engine.records import Action, Flags, Instrument, Side, Transactions
 
 UNIFORM: Final = 0
@@ -50,6 +52,7 @@ _SWEEP_SIDE: Final = 8
 _FREE: Final = 9
 _EXECUTIONS: Final = 10
 _LAST_LEVEL: Final = 11
+STAMP: Final = 12
 _WORDS: Final = 16
 
 LEVELS: Final = 16_384
@@ -127,7 +130,10 @@ def _put(
 def _fill_uniform(source: Synthetic, records: Transactions, start: int, count: int) -> None:
     item = source.words[ITEM]
     key = np.uint64(source.words[KEY])
+    stamp = source.words[STAMP] != 0
     for step in range(count):
+        if stamp and step > 0:
+            records[start + step].due_ticks = ticks()
         word = random_word(key, item + step)
         price = _UNIFORM_LOW + int64(((word & np.uint64(0xFFFFFFFF)) * np.uint64(_UNIFORM_SPAN)) >> np.uint64(32))
         size = 1 + int64((((word >> np.uint64(32)) & np.uint64(0xFFFFFF)) * np.uint64(_SIZES)) >> np.uint64(24))
@@ -261,11 +267,17 @@ def _next_of_market(source: Synthetic, records: Transactions, at: int, item: int
 
 @compiled
 def synthetic_fill(source: Synthetic, records: Transactions, start: int, count: int) -> None:
-    """Write the next ``count`` items into ``records[start : start + count]``, all fields but sequence and due time."""
+    """Write the next ``count`` items into ``records[start : start + count]``, all fields but sequence and due time.
+
+    Where ``STAMP`` is set, the due times of all but the first, too.
+    """
     if source.words[KIND] == UNIFORM:
         _fill_uniform(source, records, start, count)
         return
     item = source.words[ITEM]
+    stamp = source.words[STAMP] != 0
     for step in range(count):
+        if stamp and step > 0:
+            records[start + step].due_ticks = ticks()
         _next_of_market(source, records, start + step, item + step)
     source.words[ITEM] = item + count

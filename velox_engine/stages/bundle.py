@@ -26,7 +26,7 @@ from velox_engine.lockfree.ring import (
 )
 from velox_engine.stages.common import Stage, note_idle, note_passed, room_to_checkpoint
 from velox_engine.stages.control import DRAINED, Control
-from velox_engine.stages.slots import Slots
+from velox_engine.stages.slots import Slots, slot_of
 from velox_engine.telemetry.layout import (
     BUNDLE,
     BUNDLE_BY_SIZE,
@@ -155,7 +155,7 @@ def bundle_step(bundler: Bundler, control: Control, slots: Slots, source: Ring, 
     if (full or late) and not _flush_alone(bundler, target, BY_SIZE if full else BY_TIMEOUT, now):
         note_idle(stage, True)
         return 0
-    start = ring_consumed(source) & (slots.records.size - 1)
+    start = slot_of(slots, ring_consumed(source))
     count = min(ready, words[_BATCH], slots.records.size - start)
     # what the open bundle and the room for full ones take; one more may stay open, full, until there is room
     room = ring_room(target, count // max_size + 1)

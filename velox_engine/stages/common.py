@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from velox_engine.by_reference import by_reference
 from velox_engine.jit import inner, int64
 from velox_engine.lockfree.atomics import Words, load_relaxed, store_release
-from velox_engine.lockfree.histogram import histogram_record
+from velox_engine.lockfree.histogram import histogram_record, histogram_record_spans
 from velox_engine.lockfree.memory import aligned_words
 from velox_engine.lockfree.ring import HIGH_WATER, PUBLISHED, RELEASED, Ring
-from velox_engine.stages.content import LANES, content_add, content_fold
-from velox_engine.stages.slots import Slots
+from velox_engine.stages.content import CONTENT_WORDS, content_add, content_fold
+from velox_engine.stages.slots import DUE_WORD, WORDS_A_RECORD, Slots
 from velox_engine.telemetry.layout import (
     CHECKPOINT_EVERY,
     CHECKPOINTS,
@@ -48,7 +48,7 @@ _LOOPS: Final = 2
 class Stage(NamedTuple):
     """What a stage keeps for itself and publishes.
 
-    ``image`` int64 (STAGE_LENGTH,): its counters as `telemetry.layout` names them; ``lanes`` int64 (8,): its content
+    ``image`` int64 (STAGE_LENGTH,): its counters as `telemetry.layout` names them; ``lanes`` int64 (40,): its content
     hash; ``cursors`` int64: the region's CURSORS words; ``at``: int64 (3,): the word of its own cursor, the word where
     its block begins in ``region``, and whether the source loops; ``ns_per_tick`` float64 (1,).
     """
@@ -68,7 +68,7 @@ def make_stage(
     at = np.array([cursor, block, loops], np.int64)
     image = aligned_words(STAGE_LENGTH)
     image[STAGE_DOING] = STARVED
-    return Stage(image, aligned_words(LANES), cursors, at, region, np.array([ns_per_tick]))
+    return Stage(image, aligned_words(CONTENT_WORDS), cursors, at, region, np.array([ns_per_tick]))
 
 
 @inner
@@ -97,25 +97,32 @@ def note_passed(stage: Stage, slots: Slots, start: int, count: int, now: int) ->
 
 @inner
 def note_latency(stage: Stage, slots: Slots, start: int, count: int, now: int) -> None:
-    """Record due → now for each record; those of equal due time as one weighted record. Due 0 is a seed: no latency.
+    """Record due → now for each record; those of equal latency as one weighted record. Due 0 is a seed: no latency.
 
-    Due times never go back, so a batch whose ends are equal is equal throughout: at maximum rate that is every batch.
-    Only a source that loops has seeds between them.
+    Due times never go back, so a batch whose ends are equal is equal throughout: at maximum rate that is every batch,
+    or, stamped each, every batch that ingress passes: it looked at the clock before. Only a source that loops has seeds
+    between them.
     """
     due = slots.records[start].due_ticks
     scale = stage.ns_per_tick[0]
-    if stage.at[_LOOPS] == 0 and due != 0 and slots.records[start + count - 1].due_ticks == due:
-        histogram_record(stage.image, STAGE_LATENCY, int64((now - due) * scale), count)
-        return
+    end = start + count
+    if stage.at[_LOOPS] == 0 and due != 0:
+        if due >= now or slots.records[end - 1].due_ticks == due:
+            histogram_record(stage.image, STAGE_LATENCY, int64((now - due) * scale), count)
+            return
+        first = start * WORDS_A_RECORD + DUE_WORD
+        start += histogram_record_spans(
+            stage.image, STAGE_LATENCY, slots.words, first, WORDS_A_RECORD, count, now, scale
+        )
     run = 0
-    for slot in range(start, start + count):
+    for slot in range(start, end):
         this = slots.records[slot].due_ticks
         if this != due:
-            if due != 0:
+            if run != 0 and due != 0:
                 histogram_record(stage.image, STAGE_LATENCY, int64((now - due) * scale), run)
             due, run = this, 0
         run += 1
-    if due != 0:
+    if run != 0 and due != 0:
         histogram_record(stage.image, STAGE_LATENCY, int64((now - due) * scale), run)
 
 

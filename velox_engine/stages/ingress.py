@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 from velox_engine.by_reference import by_reference
 from velox_engine.feeds.random_stream import exponential
 from velox_engine.feeds.staging import VALID, Staging, refusal, staging_is_closed
-from velox_engine.feeds.synthetic import Synthetic, synthetic_fill
+from velox_engine.feeds.synthetic import STAMP, Synthetic, synthetic_fill
 from velox_engine.jit import compiled, inner, int64
 from velox_engine.lockfree.atomics import Words, load_acquire, store_release
-from velox_engine.lockfree.clock import ticks
 from velox_engine.lockfree.memory import aligned_words
 from velox_engine.lockfree.ring import (
     Ring,
@@ -52,9 +51,10 @@ from velox_engine.stages.control import (
     Control,
     Phase,
 )
-from velox_engine.stages.slots import Slots, make_slots
+from velox_engine.stages.slots import REWIND, Slots, make_slots, slot_of
 from velox_engine.telemetry.layout import (
     CURSOR_GENERATED,
+    CURSOR_OUTPUT,
     INGRESS_DROPPED,
     INGRESS_GENERATED,
     INGRESS_LAG_ABANDONED_TICKS,
@@ -83,6 +83,7 @@ _RECORDED: Final = 16  # the source is what is staged
 _BY_TIME: Final = 17  # recorded: due as recorded, not by a rate
 _NEW_PACE: Final = 18
 _EPOCH: Final = 19  # of the last drain ordered
+_LOOK: Final = 20  # the sequence from which to look whether the slots may begin anew
 _LENGTH: Final = 32
 _LOST_SYMBOLS: Final = 1 << 16
 
@@ -237,8 +238,6 @@ def _due_now(ingress: Ingress, slots: Slots, start: int, most: int, sequence: in
         ready = words[_READY] if words[_READY] > 0 else now
         words[_READY] = 0
         for step in range(most):
-            if words[_EACH] and step > 0:
-                ready = ticks()
             slots.records[start + step].sequence = sequence + step
             slots.records[start + step].due_ticks = ready
         return most
@@ -274,6 +273,8 @@ def _generate(ingress: Ingress, slots: Slots, start: int, most: int, sequence: i
     most = min(most, ingress.words[_LIMIT] - image[INGRESS_GENERATED])
     made = _due_now(ingress, slots, start, most, sequence, now)
     if made > 0:
+        # the clock is read as each is made: what making one takes and what the clock takes go side by side
+        ingress.source.words[STAMP] = ingress.words[_EACH] != 0 and ingress.schedule[_PACE] == 0.0
         synthetic_fill(ingress.source, slots.records, start, made)
         image[INGRESS_GENERATED] += made
         store_release(ingress.stage.cursors, CURSOR_GENERATED, image[INGRESS_GENERATED])
@@ -302,6 +303,17 @@ def _hand_on(ingress: Ingress, slots: Slots, ring: Ring, start: int, made: int, 
     note_passed(ingress.stage, slots, start, made, now)
     ring_publish(ring, made)
     return made
+
+
+@inner
+def _slot_for(ingress: Ingress, slots: Slots, cursor: int) -> int:
+    """Return where the next transaction is to lie, in the first slot if nobody needs any."""
+    words = ingress.words
+    if cursor >= words[_LOOK]:
+        words[_LOOK] = cursor + REWIND
+        if load_acquire(ingress.stage.cursors, CURSOR_OUTPUT) == cursor:
+            slots.origin[0] = cursor
+    return slot_of(slots, cursor)
 
 
 @inner
@@ -336,7 +348,7 @@ def _recorded_step(ingress: Ingress, control: Control, slots: Slots, ring: Ring,
         note_idle(ingress.stage, True)
         return 0
     cursor = ring_produced(ring)
-    start = cursor & (slots.records.size - 1)
+    start = _slot_for(ingress, slots, cursor)
     room = min(room_to_checkpoint(ingress.stage, room), slots.records.size - start) if room > 0 else 0
     first, mask = ring_consumed(staging.ring), staging.records.size - 1
     ready = min(ready, batch)
@@ -412,7 +424,7 @@ def ingress_step(ingress: Ingress, control: Control, slots: Slots, ring: Ring, n
         note_idle(ingress.stage, True)
         return 0
     cursor = ring_produced(ring)
-    start = cursor & (slots.records.size - 1)
+    start = _slot_for(ingress, slots, cursor)
     room = min(room_to_checkpoint(ingress.stage, room), slots.records.size - start)
     made = _generate(ingress, slots, start, room, cursor, now)
     if made == 0:

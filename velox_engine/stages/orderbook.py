@@ -23,7 +23,7 @@ from velox_engine.lockfree.ring import Ring, ring_consumed, ring_publish, ring_r
 from velox_engine.records import Action, Transactions
 from velox_engine.stages.common import Stage, note_idle, note_passed, room_to_checkpoint
 from velox_engine.stages.control import DRAINED, LEASES, Control
-from velox_engine.stages.slots import Slots
+from velox_engine.stages.slots import Slots, slot_of
 from velox_engine.telemetry.layout import (
     BOOK_WORDS,
     BOOKS_COUNT,
@@ -225,7 +225,7 @@ def orderbook_step(
     if room == 0:
         note_idle(orderbook.stage, True)
         return 0
-    start = ring_consumed(source) & (slots.records.size - 1)
+    start = slot_of(slots, ring_consumed(source))
     count = min(ready, room, slots.records.size - start)
     count = room_to_checkpoint(orderbook.stage, count)
     applied = book_apply(book, slots.records, start, count)

@@ -17,7 +17,7 @@ from velox_engine.stages.bundle import COUNT, FIRST
 from velox_engine.stages.common import Stage, note_idle, note_passed, room_to_checkpoint
 from velox_engine.stages.control import DRAINED, Control
 from velox_engine.stages.sinking import Outlet, hand_bundle, outlet_is_on, outlet_room
-from velox_engine.stages.slots import Slots
+from velox_engine.stages.slots import Slots, slot_of
 from velox_engine.telemetry.layout import (
     BUNDLE,
     CURSOR_BUNDLES_OUT,
@@ -54,7 +54,7 @@ def make_output(stage: Stage, descriptors: NDArray[np.int64], outlet: Outlet, *,
 def _pass(output: Output, slots: Slots, first: int, count: int, now: int) -> None:
     """Count transactions from sequence ``first`` on, cut where the slots wrap and where the hash is kept."""
     while count > 0:
-        start = first & (slots.records.size - 1)
+        start = slot_of(slots, first)
         part = room_to_checkpoint(output.stage, min(count, slots.records.size - start))
         note_passed(output.stage, slots, start, part, now)
         first += part

@@ -21,7 +21,7 @@ from velox_engine.lockfree.ring import (
     ring_room,
 )
 from velox_engine.records import TRANSACTION, Transactions
-from velox_engine.stages.slots import Slots
+from velox_engine.stages.slots import Slots, slot_of
 
 _ON: Final = 0
 
@@ -68,7 +68,7 @@ def hand_bundle(outlet: Outlet, slots: Slots, first: int, count: int) -> None:
     cursor = ring_produced(outlet.record_ring)
     mask = outlet.records.size - 1
     for step in range(count):
-        outlet.records[(cursor + step) & mask] = slots.records[(first + step) & (slots.records.size - 1)]
+        outlet.records[(cursor + step) & mask] = slots.records[slot_of(slots, first + step)]
     ring_publish(outlet.record_ring, count)
     outlet.sizes[ring_produced(outlet.size_ring) & (outlet.sizes.size - 1)] = count
     ring_publish(outlet.size_ring, 1)
