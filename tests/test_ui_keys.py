@@ -12,7 +12,7 @@ import pytest
 from textual.command import CommandPalette
 from textual.widgets import Button, Input
 
-from tests.ui_driving import looped, recorded_app, settled, text_of, until
+from tests.ui_driving import calls, looped, recorded_app, settled, text_of, until
 from velox_engine.errors import ConfigError, EngineError
 from velox_engine.snapshot import State
 from velox_tui.bindings import ACTS, keymap
@@ -21,10 +21,6 @@ from velox_tui.screens.confirm import ConfirmScreen, StopScreen
 from velox_tui.screens.help import HelpScreen
 from velox_tui.screens.main import MainScreen
 from velox_tui.screens.symbol import SymbolScreen
-
-
-def calls(ui, kind):
-    return [call for call in ui.engine.calls if call[0] == kind]
 
 
 @looped

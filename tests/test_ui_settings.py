@@ -6,8 +6,7 @@ from types import SimpleNamespace
 import pytest
 from textual.widgets import Button, Input, OptionList
 
-from tests.test_ui_keys import calls, driven, until
-from tests.ui_driving import recorded_app, settled, text_of
+from tests.ui_driving import calls, looped, recorded_app, settled, text_of, until
 from velox_engine.config import Given, Origin, resolve
 from velox_engine.config_rules import toml_value
 from velox_engine.errors import ConfigError
@@ -30,7 +29,7 @@ def home(tmp_path, monkeypatch):
 
 async def opened(ui):
     await ui.pilot.press("comma")
-    await until(ui, lambda: isinstance(ui.app.screen, SettingsScreen) and ui.app.screen._rows)
+    await until(ui.pilot, lambda: isinstance(ui.app.screen, SettingsScreen) and ui.app.screen._rows)
     return ui.app.screen
 
 
@@ -41,7 +40,7 @@ async def at_row(ui, screen, row):
 
 async def saving(ui):
     await ui.pilot.press("w")
-    await until(ui, lambda: isinstance(ui.app.screen, SaveScreen))
+    await until(ui.pilot, lambda: isinstance(ui.app.screen, SaveScreen))
     await ui.pilot.pause()
     return ui.app.screen
 
@@ -52,7 +51,7 @@ def with_settings(ui, path, text, given=()):
     ui.app.settings = resolve(path.name, given, {})
 
 
-@driven
+@looped
 async def test_the_settings_are_shown_with_their_origin(monkeypatch, home):
     async with recorded_app(monkeypatch, layout="book") as ui:
         with_settings(ui, home.path / "my.toml", '[ui]\n\nlayout = "book"\n')
@@ -74,7 +73,7 @@ async def test_the_settings_are_shown_with_their_origin(monkeypatch, home):
         ("ui.mouse", lambda ui: ui.app.screen_stack[-2].config.ui.mouse is False),
     ],
 )
-@driven
+@looped
 async def test_what_has_few_values_goes_through_them_at_once(monkeypatch, home, key, seen):
     async with recorded_app(monkeypatch, glyphs="ascii") as ui:
         screen = await opened(ui)
@@ -103,14 +102,14 @@ async def test_what_has_few_values_goes_through_them_at_once(monkeypatch, home, 
         ("limits.max_drop_rate", "off", "off", lambda board: board.alerts._limits.max_drop_rate == "off"),
     ],
 )
-@driven
+@looped
 async def test_other_values_are_typed_and_checked_as_in_a_file(monkeypatch, home, key, typed, value, seen):
     async with recorded_app(monkeypatch) as ui:
         screen = await opened(ui)
         await at_row(ui, screen, key)
         await ui.pilot.press("enter")
         field = screen.query_one(Input)
-        await until(ui, lambda: field.has_focus)
+        await until(ui.pilot, lambda: field.has_focus)
         assert field.value == toml_value(screen._board.values()[key]).strip('"')
         field.value = "-1"
         await ui.pilot.press("enter")
@@ -119,18 +118,18 @@ async def test_other_values_are_typed_and_checked_as_in_a_file(monkeypatch, home
         assert field.has_focus
         field.value = typed
         await ui.pilot.press("enter")
-        await until(ui, lambda: not field.has_focus)
+        await until(ui.pilot, lambda: not field.has_focus)
         assert screen._board.values()[key] == value
         assert seen(screen._board)
 
 
-@driven
+@looped
 async def test_typing_is_left_by_escape_and_types_letters_that_are_keys_elsewhere(monkeypatch, home):
     async with recorded_app(monkeypatch) as ui:
         screen = await opened(ui)
         await at_row(ui, screen, "ui.fps")
         await ui.pilot.press("enter")
-        await until(ui, lambda: screen.query_one(Input).has_focus)
+        await until(ui.pilot, lambda: screen.query_one(Input).has_focus)
         await ui.pilot.press("w", "q", "comma")
         assert screen.query_one(Input).value == "wq,"  # what is typed takes the old value's place
         await ui.pilot.press("escape")
@@ -139,7 +138,7 @@ async def test_typing_is_left_by_escape_and_types_letters_that_are_keys_elsewher
         assert isinstance(ui.app.screen, SettingsScreen)
 
 
-@driven
+@looped
 async def test_limits_reach_the_report_but_not_where_only_looking_is_allowed(monkeypatch, home):
     for read_only in (False, True):
         async with recorded_app(monkeypatch, read_only=read_only) as ui:
@@ -147,7 +146,7 @@ async def test_limits_reach_the_report_but_not_where_only_looking_is_allowed(mon
             assert [limits.max_p99_us for _, limits in calls(ui, "limits")] == ([] if read_only else [250])
 
 
-@driven
+@looped
 async def test_a_key_is_bound_by_pressing_it(monkeypatch, home):
     async with recorded_app(monkeypatch) as ui:
         screen = await opened(ui)
@@ -160,7 +159,7 @@ async def test_a_key_is_bound_by_pressing_it(monkeypatch, home):
         assert "f2 pause" in text_of(ui.app)
         await ui.pilot.press("p")
         await ui.pilot.press("f2")
-        await until(ui, lambda: ui.engine.state is State.PAUSED)
+        await until(ui.pilot, lambda: ui.engine.state is State.PAUSED)
         assert len(calls(ui, "pause")) == 1
         screen = await opened(ui)
         await at_row(ui, screen, "pause")
@@ -168,10 +167,10 @@ async def test_a_key_is_bound_by_pressing_it(monkeypatch, home):
         await ui.pilot.pause()
         assert ui.screen.chosen == {}
         await ui.pilot.press("p")
-        await until(ui, lambda: len(calls(ui, "resume")) == 1)
+        await until(ui.pilot, lambda: len(calls(ui, "resume")) == 1)
 
 
-@driven
+@looped
 async def test_a_key_that_another_has_is_refused_and_escape_keeps_the_old_one(monkeypatch, home):
     async with recorded_app(monkeypatch) as ui:
         screen = await opened(ui)
@@ -185,7 +184,7 @@ async def test_a_key_that_another_has_is_refused_and_escape_keeps_the_old_one(mo
         assert screen._board.changes() == {}
 
 
-@driven
+@looped
 async def test_a_wrong_value_changes_nothing(monkeypatch, home):
     async with recorded_app(monkeypatch) as ui:
         for key, value in (("ui.theme", "velox-drak"), ("ui.keys", "pauze=x"), ("ui.fps", 0), ("book.depth", "deep")):
@@ -197,7 +196,7 @@ async def test_a_wrong_value_changes_nothing(monkeypatch, home):
 # ---- saving
 
 
-@driven
+@looped
 async def test_nothing_is_written_unless_it_is_asked_for_and_confirmed(monkeypatch, home):
     async with recorded_app(monkeypatch) as ui:
         await ui.pilot.press("w")
@@ -212,12 +211,12 @@ async def test_nothing_is_written_unless_it_is_asked_for_and_confirmed(monkeypat
         for line in ('+theme = "velox-light"', '+layout = "pipeline"', "+window_secs = 300"):
             assert line in text
         await ui.pilot.press("enter")
-        await until(ui, lambda: isinstance(ui.app.screen, MainScreen))
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, MainScreen))
         assert not home.file.exists()
         await saving(ui)
         await ui.pilot.press("s")
-        await until(ui, home.file.exists)
-        await until(ui, lambda: ui.screen.changes() == {})
+        await until(ui.pilot, home.file.exists)
+        await until(ui.pilot, lambda: ui.screen.changes() == {})
         assert tomllib.loads(home.file.read_text()) == {
             "ui": {"theme": "velox-light", "layout": "pipeline", "window_secs": 300}
         }
@@ -226,11 +225,11 @@ async def test_nothing_is_written_unless_it_is_asked_for_and_confirmed(monkeypat
         await ui.pilot.press("1")
         await saving(ui)
         await ui.pilot.press("s")
-        await until(ui, lambda: ui.screen.changes() == {})
+        await until(ui.pilot, lambda: ui.screen.changes() == {})
         assert resolve(home.file, [], {}).config.ui.layout == "overview"
 
 
-@driven
+@looped
 async def test_the_file_that_was_read_is_written_with_its_comments(monkeypatch, home):
     async with recorded_app(monkeypatch) as ui:
         path = home.path / "my.toml"
@@ -240,14 +239,14 @@ async def test_the_file_that_was_read_is_written_with_its_comments(monkeypatch, 
         ui.screen.set_to("limits.max_p99_us", 250)
         await saving(ui)
         await ui.pilot.click("#save")
-        await until(ui, lambda: ui.screen.changes() == {})
+        await until(ui.pilot, lambda: ui.screen.changes() == {})
         assert path.read_text() == (
             '# mine\n[ui]\nfps = 5   # often\n\n[ui.keys]\npause = "f2"\n\n# end\n[limits]\nmax_p99_us = 250\n'
         )
         assert (home.path / "my.toml.bak").read_text().startswith("# mine\n[ui]\nfps = 10")
 
 
-@driven
+@looped
 async def test_a_file_that_changed_meanwhile_is_shown_and_left_alone(monkeypatch, home):
     async with recorded_app(monkeypatch) as ui:
         path = home.path / "my.toml"
@@ -262,12 +261,12 @@ async def test_a_file_that_changed_meanwhile_is_shown_and_left_alone(monkeypatch
         assert "+fps = 3" in text
         assert not screen.query("#save")
         await ui.pilot.press("s")
-        await until(ui, lambda: isinstance(ui.app.screen, MainScreen))
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, MainScreen))
         assert path.read_text() == "[ui]\nfps = 3\n"
         assert ui.screen.changes() == {"ui.fps": 5}
 
 
-@driven
+@looped
 async def test_what_is_stronger_than_a_file_is_told(monkeypatch, home):
     async with recorded_app(monkeypatch, theme="nord") as ui:
         given = [Given("ui.theme", "nord", Origin("VELOX_UI__THEME"))]
@@ -277,14 +276,14 @@ async def test_what_is_stronger_than_a_file_is_told(monkeypatch, home):
         assert "ui.theme is set by VELOX_UI__THEME, which is stronger than a file" in text_of(ui.app)
 
 
-@driven
+@looped
 async def test_a_write_that_fails_is_told_and_the_settings_stay_changed(monkeypatch, home):
     async with recorded_app(monkeypatch) as ui:
         ui.screen.set_to("ui.fps", 5)
         await saving(ui)
         (home.path / "config").write_text("no directory")
         await ui.pilot.press("s")
-        await until(ui, lambda: ui.screen.own_events)
+        await until(ui.pilot, lambda: ui.screen.own_events)
         assert "cannot be" in ui.screen.own_events[-1].text
         assert ui.screen.own_events[-1].text.endswith("Not a directory")
         assert ui.screen.changes() == {"ui.fps": 5}
@@ -292,7 +291,7 @@ async def test_a_write_that_fails_is_told_and_the_settings_stay_changed(monkeypa
         assert screen._question == "The settings are not saved."
 
 
-@driven
+@looped
 async def test_where_only_looking_is_allowed_nothing_is_saved(monkeypatch, home):
     async with recorded_app(monkeypatch, read_only=True) as ui:
         await ui.pilot.press("t", "w")
@@ -306,19 +305,19 @@ async def test_where_only_looking_is_allowed_nothing_is_saved(monkeypatch, home)
         assert not home.file.exists()
 
 
-@driven
+@looped
 async def test_saving_from_the_settings_asks_first(monkeypatch, home):
     async with recorded_app(monkeypatch) as ui:
         screen = await opened(ui)
         await at_row(ui, screen, "ui.layout")
         await ui.pilot.press("right", "w")
-        await until(ui, lambda: isinstance(ui.app.screen, SaveScreen))
+        await until(ui.pilot, lambda: isinstance(ui.app.screen, SaveScreen))
         await ui.pilot.press("w")
-        await until(ui, home.file.exists)
+        await until(ui.pilot, home.file.exists)
 
 
 @pytest.mark.parametrize("size", [(40, 12), (80, 24), (200, 60)])
-@driven
+@looped
 async def test_the_dialogs_fit_every_size(monkeypatch, home, size):
     async with recorded_app(monkeypatch, size=size) as ui:
         await opened(ui)

@@ -112,6 +112,11 @@ async def recorded_app(monkeypatch, size=(120, 40), glyphs="braille", read_only=
     time.tzset()
 
 
+def calls(ui, kind):
+    """What the fake engine was told of this kind."""
+    return [call for call in ui.engine.calls if call[0] == kind]
+
+
 async def settled(app, pilot):
     """Wait until sizes, styles and pictures are what they will be."""
     for _ in range(3):
