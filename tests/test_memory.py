@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import platform
 import subprocess
 import sys
 import time
@@ -103,6 +104,34 @@ def test_all_threads_share_one_arena(tmp_path):
         pytest.skip("the C library is not glibc")
     assert usual > 1
     assert _arenas(tmp_path, "settled") == 1
+
+
+HOLES = """
+from velox_tui.memory import give_back, settle_allocator
+def resident():
+    return int(open("/proc/self/statm").read().split()[1])
+settle_allocator()
+before = resident()
+blocks = [bytearray(1500) for _ in range(20_000)]
+kept = blocks[::50]
+blocks.clear()
+left = resident()
+give_back()
+print(before, left, resident(), len(kept))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator is on Linux")
+def test_holes_between_what_stays_are_given_back(tmp_path):
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("the C library is not glibc")
+    done = subprocess.run(
+        [sys.executable, "-c", HOLES],
+        cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    before, left, after, _ = map(int, done.stdout.split())
+    assert left - before > 5_000  # pages: most of the thirty megabytes
+    assert after - before < (left - before) / 4
 
 
 COLLECTING = """

@@ -13,6 +13,7 @@ from velox_engine.config import Config, Settings, searched_files
 from velox_engine.config_save import SettingsFile
 from velox_tui.bindings import ACTS, keymap
 from velox_tui.forgetting import FORGET_S, forget_dead_widgets, remove_empty_notices
+from velox_tui.memory import give_back
 from velox_tui.screens.start import StartScreen
 from velox_tui.signs import Glyphs
 from velox_tui.starter import Starter
@@ -78,8 +79,12 @@ class VeloxApp(App[None]):
     def on_mount(self) -> None:
         """Show what comes first."""
         self.set_keymap(self.chosen_keys)
-        self.set_interval(FORGET_S, forget_dead_widgets)
+        self.set_interval(FORGET_S, self._forget)
         self.open()
+
+    def _forget(self) -> None:
+        forget_dead_widgets()
+        give_back()
 
     def open(self) -> None:
         """Show the start, and begin it."""

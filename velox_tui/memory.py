@@ -36,6 +36,16 @@ def settle_allocator() -> None:
             mallopt(name, value)
 
 
+def give_back() -> None:
+    """Give the system the pages of glibc's heap that nothing lies on; elsewhere nothing is done.
+
+    By itself glibc gives back only what is free at the heap's end. What comes and goes with each picture leaves holes
+    between what stays, some hundred kilobytes a minute. Takes less than a millisecond.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def settle_collector() -> None:
     """Take what the start has left, some hundred thousand objects that stay, out of the collector's sight.
 
