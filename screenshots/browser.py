@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.browser import Browser  # noqa: E402
+from tests.browser import Browser  # noqa: E402  # found by the path above
 
 NAME = "market"
 PROGRAM = (sys.executable, "-m", "velox_tui")

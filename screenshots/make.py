@@ -19,13 +19,13 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
-from drawing import HIGH, WIDE, Cell, body, cells, document, svg  # noqa: E402
+from drawing import HIGH, WIDE, Cell, body, cells, document, svg  # noqa: E402  # found by the path above
 
-from velox_engine.config import load_config  # noqa: E402
-from velox_engine.snapshot import State  # noqa: E402
-from velox_tui.app import VeloxApp  # noqa: E402
-from velox_tui.glyphs import BRAILLE  # noqa: E402
-from velox_tui.starter import Starter  # noqa: E402
+from velox_engine.config import load_config  # noqa: E402  # found by the path above
+from velox_engine.snapshot import State  # noqa: E402  # found by the path above
+from velox_tui.app import VeloxApp  # noqa: E402  # found by the path above
+from velox_tui.glyphs import BRAILLE  # noqa: E402  # found by the path above
+from velox_tui.starter import Starter  # noqa: E402  # found by the path above
 
 SIZES = {"": (120, 40), "-80x24": (80, 24), "-200x60": (200, 60)}
 LAYOUTS = ("overview", "pipeline", "book", "latency")

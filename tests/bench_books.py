@@ -155,7 +155,7 @@ def hftbacktest_depth(messages: NDArray[np.void], preload: int) -> Begun:
     events["exch_ts"] = events["local_ts"] = 1000 + np.arange(len(messages))
     events["px"], events["qty"] = messages["price"], messages["total"]
 
-    @numba.njit  # type: ignore[untyped-decorator]
+    @numba.njit  # type: ignore[untyped-decorator]  # numba has no types
     def follow(backtest: Any, most: int) -> int:
         seen, done = 0, 0
         depth = backtest.depth(0)

@@ -239,7 +239,7 @@ def keep_book(reading: Reading, most: int = 150) -> None:
     assert done.records == len(records)
     twins = [PlainBook() for _ in range(symbols)]
     for record in records:
-        twins[record["symbol"]].apply(_Row(record))  # type: ignore[arg-type]
+        twins[record["symbol"]].apply(_Row(record))  # type: ignore[arg-type]  # it has what a record has
     for index, twin in enumerate(twins):
         depth = book.depth(index, 1000)
         for side in (0, 1):

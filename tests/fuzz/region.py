@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tests.fuzz.feeds import check_message
 from tests.fuzz.mutation import mutated
@@ -79,7 +80,7 @@ class RegionTarget:
                 self._spoil_block(choose, words)
         return words.tobytes()
 
-    def _spoil_block(self, choose: random.Random, words: np.ndarray) -> None:  # type: ignore[type-arg]
+    def _spoil_block(self, choose: random.Random, words: NDArray[np.int64]) -> None:
         kind, at, length = choose.choice(self._places)
         inside = at + GUARD_WORDS
         for _ in range(choose.randint(1, 8)):

@@ -16,6 +16,7 @@ import time
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
 
@@ -72,7 +73,7 @@ def tried(target: Target, data: bytes) -> tuple[str, str | None]:
         return "finding", traceback.format_exc()
 
 
-def _child(name: str, seed: int, first: int, count: int, until: float, memory: mmap.mmap, answers) -> None:  # type: ignore[no-untyped-def]
+def _child(name: str, seed: int, first: int, count: int, until: float, memory: mmap.mmap, answers: Connection) -> None:
     from tests.fuzz.targets import TARGETS
 
     target: Target = TARGETS[name]()
@@ -184,7 +185,7 @@ def _shared() -> _Shared:
         return _Shared(Path(name), mmap.mmap(file.fileno(), _SHARED))
 
 
-def _mapped_child(name: str, seed: int, first: int, count: int, until: float, path: str, answers) -> None:  # type: ignore[no-untyped-def]
+def _mapped_child(name: str, seed: int, first: int, count: int, until: float, path: str, answers: Connection) -> None:
     with Path(path).open("r+b") as file:
         memory = mmap.mmap(file.fileno(), _SHARED)
     _child(name, seed, first, count, until, memory, answers)

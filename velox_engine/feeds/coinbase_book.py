@@ -54,6 +54,12 @@ _BIDS: Final = name_words("bids")[0]
 _ASKS: Final = name_words("asks")[0]
 _SEQUENCE: Final = name_words("sequence")[0]
 
+# the members that a book must have, once
+_HAS_BIDS: Final = 1
+_HAS_ASKS: Final = 2
+_HAS_SEQUENCE: Final = 4
+_HAS_ALL: Final = _HAS_BIDS | _HAS_ASKS | _HAS_SEQUENCE
+
 PRICE, SIZE, HIGH, LOW = range(4)
 """Rows of ``columns``."""
 
@@ -128,6 +134,18 @@ def _read_side(
         at = skip_space(text, at + 1)
 
 
+@inner
+def _member(high: int, low: int) -> int:
+    """Which of the members that a book must have a name is; 0 for any other."""
+    if low != 0:
+        return 0
+    if high == _BIDS:
+        return _HAS_BIDS
+    if high == _ASKS:
+        return _HAS_ASKS
+    return _HAS_SEQUENCE if high == _SEQUENCE else 0
+
+
 @compiled
 def _read_book(
     text: Bytes, found: Columns, columns: Columns, price_decimals: int, size_decimals: int, lists: bool
@@ -145,13 +163,11 @@ def _read_book(
         high, low, at = read_name(text, at)
         if at < 0:
             return _refuse(found, NOT_A_BOOK, ~at, 0)
-        member = 0
-        if low == 0:
-            member = 1 if high == _BIDS else 2 if high == _ASKS else 4 if high == _SEQUENCE else 0
+        member = _member(high, low)
         if seen & member:  # twice: there would be room for the orders of the last one only
             return _refuse(found, NOT_A_BOOK, begin, 0)
         seen |= member
-        if member == 4:
+        if member == _HAS_SEQUENCE:
             found[SEQUENCE], behind, status = read_whole(text, at)
             if status != OK:
                 return _refuse(found, status, at, 0)
@@ -159,7 +175,7 @@ def _read_book(
             if not lists:
                 return 0
         elif lists and member != 0:
-            is_bids = member == 1
+            is_bids = member == _HAS_BIDS
             first = 0 if is_bids else found[BIDS]
             at, count = _read_side(text, at, found, columns, first, price_decimals, size_decimals)
             if is_bids:
@@ -178,7 +194,7 @@ def _read_book(
         if text[at] == CLOSE_OBJECT:
             break
     at = skip_space(text, at + 1)
-    if text[at] != 10 or at + 1 != len(text) or seen != 7:
+    if text[at] != 10 or at + 1 != len(text) or seen != _HAS_ALL:
         return _refuse(found, NOT_A_BOOK, at, 0)
     found[BIDS] = bids
     found[ORDERS] = bids + asks
