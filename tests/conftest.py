@@ -34,3 +34,13 @@ def calibrated():
     from velox_engine.lockfree.clock import calibrate
 
     return calibrate()
+
+
+@pytest.fixture
+def region_folder(tmp_path, monkeypatch):
+    """Where this test's regions lie."""
+    from velox_engine.telemetry import region
+
+    path = tmp_path / "regions"
+    monkeypatch.setattr(region, "region_directory", lambda: path)
+    return path
